@@ -1,0 +1,33 @@
+"""All ops. Importing this package registers every family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from netdsl.ir.builder import GraphBuilder, InsertBuilder
+from netdsl.ir.graph import Graph, Node
+from netdsl.ir.types import TensorType
+from netdsl.ops.base import Call, get
+
+
+def infer_types(
+    op: str, attrs: Mapping[str, Any], inputs: Sequence[TensorType]
+) -> tuple[dict[str, Any], tuple[TensorType, ...]]:
+    """Resolved attributes and result types of ``op`` over these operands. Raises ops.base.ShapeError."""
+    definition = get(op)
+    resolved = definition.resolve(attrs, inputs)
+    return resolved, definition.infer(resolved, inputs)
+
+
+def builder(graph: Graph) -> GraphBuilder:
+    """A builder that appends to ``graph``."""
+    return GraphBuilder(graph, infer_types)
+
+
+def builder_before(graph: Graph, anchor: Node) -> InsertBuilder:
+    """A builder that inserts before ``anchor``."""
+    return InsertBuilder(graph, infer_types, anchor)
+
+
+__all__ = ["Call", "builder", "builder_before", "get", "infer_types"]
