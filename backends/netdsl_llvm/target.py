@@ -1,0 +1,106 @@
+"""The machines code is emitted for: vector width, registers, and the instructions allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+ARENA_ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the kernels need to know of a machine.
+
+    `lanes` is the number of float32 in a vector register and the channel blocking of activations; `registers`
+    is the number of vector registers; `cpu` and `features` are LLVM's names and decide which instructions may
+    appear in objects.
+    """
+
+    name: str
+    triple: str
+    cpu: str
+    features: str
+    lanes: int
+    registers: int
+    has_fma: bool
+    alignment: int = ARENA_ALIGNMENT
+
+    @staticmethod
+    def named(name: str) -> Target:
+        """The target called `name` (avx512, avx2, sse4, neon), with what every such machine has."""
+        try:
+            return _GENERIC[name]
+        except KeyError:
+            raise ValueError(f"unknown target {name!r}; known: {', '.join(sorted(_GENERIC))}") from None
+
+    @staticmethod
+    def host() -> Target:
+        """This machine, with every instruction it has."""
+        return _detect_host()
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether this machine can execute the target's code."""
+        host = _detect_host()
+        same_family = (self.name == "neon") == (host.name == "neon")
+        return same_family and self.lanes <= host.lanes
+
+    def object_triple(self) -> str:
+        """The triple to emit for: this process's where the architecture is the same, to be loadable."""
+        process: str = initialized_llvm().get_process_triple()
+        return process if _architecture(process) == _architecture(self.triple) else self.triple
+
+    def machine(self, optimize: int = 3) -> Any:
+        """An LLVM target machine (imports LLVM)."""
+        binding = initialized_llvm()
+        found = binding.Target.from_triple(self.object_triple())
+        return found.create_target_machine(
+            cpu=self.cpu, features=self.features, opt=optimize, reloc="pic", codemodel="small", jit=False
+        )
+
+
+_X86 = "x86_64-unknown-linux-gnu"
+_GENERIC = {
+    "avx512": Target("avx512", _X86, "x86-64-v4", "", 16, 32, True),
+    "avx2": Target("avx2", _X86, "x86-64-v3", "", 8, 16, True),
+    "sse4": Target("sse4", _X86, "x86-64-v2", "", 4, 16, False),
+    "neon": Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 4, 32, True),
+}
+
+
+def _architecture(triple: str) -> str:
+    name = triple.partition("-")[0]
+    return "aarch64" if name == "arm64" else name
+
+
+@cache
+def initialized_llvm() -> Any:
+    """`llvmlite.binding`, with every target it was built for initialized."""
+    import llvmlite.binding as binding
+
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    return binding
+
+
+@cache
+def _detect_host() -> Target:
+    binding = initialized_llvm()
+    triple, cpu = binding.get_process_triple(), binding.get_host_cpu_name()
+    found = binding.get_host_cpu_features()
+    features = found.flatten()
+
+    def has(*names: str) -> bool:
+        return all(found.get(name, False) for name in names)
+
+    if _architecture(triple) == "aarch64":
+        return Target("neon", triple, cpu, features, 4, 32, True)
+    if _architecture(triple) != "x86_64":
+        raise RuntimeError(f"no vector description for {triple}")
+    if has("avx512f", "avx512vl", "avx512bw", "avx512dq", "fma"):
+        return Target("avx512", triple, cpu, features, 16, 32, True)
+    if has("avx2", "fma"):
+        return Target("avx2", triple, cpu, features, 8, 16, True)
+    return Target("sse4", triple, cpu, features, 4, 16, False)
