@@ -1,0 +1,163 @@
+"""Objects kept on disk between runs. What is found there is executed, so nothing is trusted without checks.
+
+An entry is one file named by the hash of everything its content depends on. It is used only if it is a plain
+file of this user's, not writable by others, with our header and a matching checksum; anything else is passed
+over. A directory that cannot be used means no cache, never an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from netdsl_llvm.target import Target
+
+CACHE_VERSION = 1
+_MAGIC = b"netdsl-object-%d\n" % CACHE_VERSION
+_SUFFIX = ".o"
+_DIGEST = hashlib.sha256().digest_size
+DEFAULT_LIMIT = 512 << 20
+
+
+@dataclass(frozen=True)
+class ObjectCache:
+    """Objects under `directory` (None: keep nothing), at most `limit` bytes of them."""
+
+    directory: Path | None
+    limit: int = DEFAULT_LIMIT
+
+    @staticmethod
+    def default() -> ObjectCache:
+        """Under $NETDSL_CACHE_DIR, else the user's cache directory."""
+        return ObjectCache(_user_directory())
+
+    @staticmethod
+    def key(target: Target, text: str) -> str:
+        """The name of the object that `text` (an IR text, or whatever determines it) gives on `target`."""
+        digest = hashlib.sha256()
+        parts = (*_versions(), target.object_triple(), target.cpu, target.features, text)
+        for part in parts:
+            encoded = part.encode()
+            digest.update(b"%d:" % len(encoded))
+            digest.update(encoded)
+        return digest.hexdigest()
+
+    def get(self, key: str) -> bytes | None:
+        """The object kept under `key`, or None where there is none that passes every check."""
+        if self.directory is None or not _is_private(self.directory):
+            return None
+        path = self.directory / (key + _SUFFIX)
+        content = _read_owned(path)
+        if content is None or not content.startswith(_MAGIC):
+            return None
+        start = len(_MAGIC) + _DIGEST
+        digest, payload = content[len(_MAGIC) : start], content[start:]
+        if hashlib.sha256(key.encode() + payload).digest() != digest:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # eviction drops what was used longest ago
+        return payload
+
+    def put(self, key: str, payload: bytes) -> None:
+        """Keep an object, atomically; concurrent writers of one key write the same content."""
+        if self.directory is None or len(payload) > self.limit:
+            return
+        digest = hashlib.sha256(key.encode() + payload).digest()
+        try:
+            _make_private(self.directory)
+            if not _is_private(self.directory):
+                return
+            self._evict(len(payload))
+            _write_atomically(self.directory / (key + _SUFFIX), _MAGIC + digest + payload)
+        except OSError:
+            return
+
+    def _evict(self, coming: int) -> None:
+        """Drop the entries used longest ago until `coming` more bytes fit."""
+        entries = []
+        for path in self.directory.iterdir() if self.directory else ():
+            with contextlib.suppress(OSError):
+                status = path.lstat()
+                entries.append((status.st_mtime_ns, status.st_size, path))
+        total = sum(size for _, size, _ in entries) + coming
+        for _, size, path in sorted(entries):
+            if total <= self.limit:
+                break
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= size
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _read_owned(path: Path) -> bytes | None:
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags)
+    except OSError:
+        return None
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or not _is_ours(status):
+            return None
+        return file.read()
+
+
+def _make_private(directory: Path) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+
+
+def _is_private(directory: Path) -> bool:
+    try:
+        status = directory.stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and _is_ours(status)
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Owned by this user and not writable by anyone else."""
+    if not hasattr(os, "getuid"):
+        return True
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _user_directory() -> Path | None:
+    chosen = os.environ.get("NETDSL_CACHE_DIR")
+    if chosen is not None:
+        return Path(chosen) / "objects" if chosen else None
+    if sys.platform == "darwin":
+        base = "~/Library/Caches"
+    elif sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    path = Path(base).expanduser()
+    return path / "netdsl" / "objects" if path.is_absolute() else None
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    import llvmlite
+    import llvmlite.binding as binding
+
+    return str(CACHE_VERSION), str(llvmlite.__version__), str(binding.llvm_version_info)

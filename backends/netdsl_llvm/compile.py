@@ -1,0 +1,77 @@
+"""From IR to loaded machine code: optimize, emit an object, link it into this process."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from netdsl_llvm.cache import ObjectCache
+from netdsl_llvm.target import Target, initialized_llvm
+
+_library_numbers = itertools.count()
+
+
+class Loaded:
+    """Machine code in this process; its addresses are valid as long as this object lives."""
+
+    def __init__(self, tracker: Any, names: Sequence[str]) -> None:
+        self._tracker = tracker
+        self._addresses = {name: int(tracker[name]) for name in names}
+
+    def address(self, name: str) -> int:
+        """Where the exported function `name` starts."""
+        return self._addresses[name]
+
+
+def optimized(text: str, target: Target, level: int = 3) -> Any:
+    """The LLVM module of an IR text, verified and optimized for `target`."""
+    binding = initialized_llvm()
+    module = binding.parse_assembly(text)
+    module.verify()
+    machine = target.machine(level)
+    tuning = binding.create_pipeline_tuning_options(speed_level=level)
+    builder = binding.create_pass_builder(machine, tuning)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def object_code(text: str, target: Target, level: int = 3) -> bytes:
+    """The relocatable object of an IR text."""
+    code: bytes = target.machine(level).emit_object(optimized(text, target, level))
+    return code
+
+
+def assembly(text: str, target: Target, level: int = 3) -> str:
+    """The assembly text of an IR text."""
+    listing: str = target.machine(level).emit_assembly(optimized(text, target, level))
+    return listing
+
+
+def cached_object(text: str, target: Target, store: ObjectCache | None = None) -> bytes:
+    """As `object_code`, from the cache on disk where it is there, and put there where it isn't."""
+    store = store or ObjectCache.default()
+    key = store.key(target, text)
+    code = store.get(key)
+    if code is None:
+        code = object_code(text, target)
+        store.put(key, code)
+    return code
+
+
+def load(code: bytes, names: Sequence[str], symbols: Mapping[str, int] | None = None) -> Loaded:
+    """Link an object into this process and find the functions `names`; `symbols` are addresses it may use."""
+    binding = initialized_llvm()
+    builder = binding.JITLibraryBuilder().add_object_img(code).add_current_process()
+    for name, address in (symbols or {}).items():
+        builder.import_symbol(name, address)
+    for name in names:
+        builder.export_symbol(name)
+    return Loaded(builder.link(_linker(), f"netdsl{next(_library_numbers)}"), names)
+
+
+@cache
+def _linker() -> Any:
+    binding = initialized_llvm()
+    return binding.create_lljit_compiler(Target.host().machine())
