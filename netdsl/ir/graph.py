@@ -135,11 +135,15 @@ class Graph:
     # -- building --------------------------------------------------------------------------
 
     def add(self, node: Node) -> Node:
+        self.claim_name(node)
+        self.nodes.append(node)
+        return node
+
+    def claim_name(self, node: Node) -> None:
+        """Take the node's name before the node has its place. Raises ValueError if it is taken."""
         if node.name in self._names:
             raise ValueError(f"two nodes are named {node.name!r}")
         self._names.add(node.name)
-        self.nodes.append(node)
-        return node
 
     def unique_name(self, base: str) -> str:
         """``base``, or ``base_2``, ``base_3`` ... when it is taken."""
@@ -154,9 +158,7 @@ class Graph:
     def insert_before(self, anchor: Node, nodes: Sequence[Node]) -> None:
         """Place new nodes just before ``anchor``."""
         for node in nodes:
-            if node.name in self._names:
-                raise ValueError(f"two nodes are named {node.name!r}")
-            self._names.add(node.name)
+            self.claim_name(node)
         position = self.nodes.index(anchor)
         self.nodes[position:position] = nodes
 

@@ -212,7 +212,7 @@ _EVALUATE: dict[str, Callable[..., Any]] = {
 def evaluate(expr: Expr, operands: Sequence[Array]) -> Array:
     """Value over NumPy arrays that broadcast against each other, in their own precision."""
     with np.errstate(all="ignore"):
-        return _evaluate(expr, operands, {})
+        return np.asarray(_evaluate(expr, operands, {}))
 
 
 def _evaluate(expr: Expr, operands: Sequence[Array], memo: dict[Expr, Any]) -> Any:

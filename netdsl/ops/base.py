@@ -109,7 +109,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Init:
-    """How a parameter starts: ``zeros``, ``ones``, ``constant``, ``normal``, ``uniform``, ``he``, ``xavier``, ``lecun``.
+    """How a parameter starts: zeros, ones, constant, normal, uniform, he, xavier or lecun.
 
     ``scale`` is the constant, the standard deviation or the bound; the variance-scaling kinds use the fans.
     """
@@ -202,6 +202,8 @@ class OpDef:
     internal: ClassVar[bool] = False
     """Made by the compiler only; can't be written in a file."""
     differentiable: ClassVar[bool] = True
+    flat: ClassVar[bool] = False
+    """Works element by element on operands of one shape (or scalars) without a scalar expression (optimizers)."""
 
     @property
     def manual(self) -> str:

@@ -36,8 +36,11 @@ def canonical(shape: tuple[int, ...]) -> tuple[int, int, int]:
 def widest(first: Halo, second: Halo) -> Halo:
     """The smallest halo that contains both."""
     return (
-        max(first[0], second[0]), max(first[1], second[1]), max(first[2], second[2]), max(first[3], second[3]),
-    )  # fmt: skip
+        max(first[0], second[0]),
+        max(first[1], second[1]),
+        max(first[2], second[2]),
+        max(first[3], second[3]),
+    )
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,16 @@ class Blocked:
     def part(self, channels: int) -> Blocked:
         """The layout of ``channels`` consecutive channels of this value, in place."""
         return Blocked(
-            self.batch, channels, self.height, self.width, self.block, self.halo,
-            self.n_stride, self.cb_stride, self.row_stride,
-        )  # fmt: skip
+            self.batch,
+            channels,
+            self.height,
+            self.width,
+            self.block,
+            self.halo,
+            self.n_stride,
+            self.cb_stride,
+            self.row_stride,
+        )
 
     def pack(self, array: Array) -> Array:
         """A flat buffer holding ``array``: logical shape with a leading N, or without one when the batch is 1."""
@@ -96,7 +106,8 @@ class Blocked:
         dtype = np.int32 if source.dtype.kind in "iu" else np.float32
         top, bottom, left, right = self.halo
         padded = np.zeros(
-            (self.batch, self.blocks * self.block, self.height + top + bottom, self.width + left + right), dtype
+            (self.batch, self.blocks * self.block, self.height + top + bottom, self.width + left + right),
+            dtype,
         )
         padded[:, : self.channels, top : top + self.height, left : left + self.width] = source
         split = padded.reshape(self.batch, self.blocks, self.block, *padded.shape[2:])

@@ -1,0 +1,357 @@
+"""Graph -> Plan: layouts, shared storage, kernel calls, offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from netdsl.ir.graph import Graph, Node, Value
+from netdsl.ir.scalar import Expr
+from netdsl.ir.types import TensorType
+from netdsl.plan.alias import share_storage
+from netdsl.plan.arena import Interval, place
+from netdsl.plan.layout import Blocked, Layout, WeightLayout
+from netdsl.plan.packing import packed_layouts
+from netdsl.plan.plan import Plan, Region, ResidentWeight, Step, View
+from netdsl.plan.schedule import load_time_nodes, schedule
+from netdsl.plan.storage import Slot
+from netdsl.plan.target import PlanTarget
+from netdsl.source import Span
+
+
+@dataclass(eq=False)
+class Packed:
+    """A run-time buffer in a weight layout, or (layout None) plain working memory of ``size`` elements."""
+
+    layout: WeightLayout | None
+    size: int
+    first: int = -1
+    last: int = -1
+
+    def touch(self, time: int) -> None:
+        self.first = time if self.first < 0 else self.first
+        self.last = max(self.last, time)
+
+
+Place = Slot | Packed | ResidentWeight | View
+
+
+@dataclass
+class Draft:
+    """A step whose places have no offsets yet."""
+
+    op: str
+    name: str
+    attrs: dict[str, Any]
+    inputs: list[Place]
+    outputs: list[Place]
+    input_types: tuple[TensorType, ...]
+    output_types: tuple[TensorType, ...]
+    epilogue: Expr | None = None
+    epilogue_inputs: int = 0
+    scratch: Packed | None = None
+    spans: frozenset[Span] = frozenset()
+
+
+def plan_graph(graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1) -> Plan:
+    """Plan an inference graph (no updates) or a training-step graph for ``batch`` samples.
+
+    Raises Unsupported through the target for nodes it has no kernel for.
+    """
+    return _Planner(graph, target, batch, threads).run()
+
+
+@dataclass
+class _Planner:
+    graph: Graph
+    target: PlanTarget
+    batch: int
+    threads: int
+    drafts: list[Draft] = field(default_factory=list)
+    weights: list[ResidentWeight] = field(default_factory=list)
+    weights_size: int = 0
+
+    def run(self) -> Plan:
+        self.nodes = schedule(self.graph)
+        self.load_time = load_time_nodes(self.graph)
+        self.nodes = [node for node in self.nodes if id(node) not in self.load_time]
+        self.packed = packed_layouts(self.graph, self.nodes, self.load_time, self.target, self.batch)
+        self.slots = share_storage(
+            self.graph, self.nodes, self.load_time, self.packed, self.target, self.batch
+        )
+        self.places: dict[Value, Place] = dict(self.slots)
+        self.converted: dict[tuple[Value, Layout | None], Place] = {}
+        self.resident: dict[tuple[Value, Layout], ResidentWeight] = {}
+        self.input_index = {node.name: index for index, node in enumerate(self.graph.inputs)}
+        self._place_parameters()
+        self._redirect_updates()
+        for node in self.nodes:
+            self._draft_node(node)
+        self._store_remaining_outputs()
+        self._copy_remaining_updates()
+        return self._finish()
+
+    # -- places ----------------------------------------------------------------------------
+
+    def _resident(self, value: Value, layout: Layout, trainable: bool = False) -> ResidentWeight:
+        key = (value, layout)
+        if key not in self.resident:
+            weight = ResidentWeight(value.name, self.weights_size, layout, value.type, trainable)
+            self.resident[key] = weight
+            self.weights.append(weight)
+            self.weights_size += -(-layout.size // self.target.alignment) * self.target.alignment
+        return self.resident[key]
+
+    def _blocked(self, type: TensorType) -> Blocked:
+        return Blocked.of(type, self.batch, self.target.block)
+
+    def _place_parameters(self) -> None:
+        """In a training graph every parameter lives in one home layout; at inference copies are made on demand."""
+        if not self.graph.updates:
+            return
+        for node in self.graph.params:
+            layout = self.packed.get(node.output) or self._blocked(node.output.type)
+            self.places[node.output] = self._resident(
+                node.output, layout, bool(node.attrs.get("trainable", True))
+            )
+
+    def _redirect_updates(self) -> None:
+        """Let a parameter's new value be written over the old one where every reader has finished by then."""
+        position = {id(node): index for index, node in enumerate(self.nodes)}
+        uses = self.graph.uses()
+        params = {node.name: node.output for node in self.graph.params}
+        self.pending_updates: list[tuple[Value, Value]] = []
+        for name, value in self.graph.updates.items():
+            param = params[name]
+            writer = position.get(id(value.node), -1)
+            readers = [position[id(reader)] for reader, _ in uses.get(param, []) if id(reader) in position]
+            home = self.places[param]
+            own_layout = self.packed.get(value) or self._blocked(value.type)
+            safe = (
+                any(operand == param for operand in value.node.inputs) and max(readers, default=-1) <= writer
+            )
+            if safe and isinstance(home, ResidentWeight) and home.layout == own_layout:
+                self.places[value] = home
+            else:
+                self.pending_updates.append((param, value))
+
+    def _place_of(self, value: Value, wanted: WeightLayout | None) -> Place:
+        """Where a reader that wants this layout (None: blocked) finds ``value``; converts when needed."""
+        if id(value.node) in self.load_time:
+            return self._resident(value, wanted or self._blocked(value.type))
+        home = self._home(value)
+        if _layout(home) == wanted or (wanted is None and not _is_packed(home)):
+            return home
+        key = (value, wanted)
+        if key not in self.converted:
+            self.converted[key] = self._convert(value, home, wanted)
+        return self.converted[key]
+
+    def _home(self, value: Value) -> Place:
+        if value not in self.places:
+            if value.node.op == "input":
+                raise KeyError(value.name)
+            self.places[value] = self._fresh(value)
+        place = self.places[value]
+        if value.node.op == "input" and (value, None) not in self.converted:
+            self.converted[value, None] = place
+            source = View(
+                Region.INPUT,
+                self.input_index[value.node.name],
+                Blocked.of(value.type, self.batch, 1),
+                value.type.dtype,
+            )
+            self._draft("load_input", value.name, [source], [place], value, value.node.spans)
+        return place
+
+    def _fresh(self, value: Value) -> Place:
+        layout = self.packed.get(value)
+        if layout is not None:
+            return Packed(layout, layout.size)
+        return Slot.of(
+            value.type.shape, self.batch if value.type.batched else 1, self.target.block, value.type.dtype
+        )
+
+    def _convert(self, value: Value, home: Place, wanted: WeightLayout | None) -> Place:
+        place: Place = Packed(wanted, wanted.size) if wanted is not None else self._plain_slot(value)
+        self._draft("relayout", value.name, [home], [place], value, value.node.spans)
+        return place
+
+    def _plain_slot(self, value: Value) -> Slot:
+        return Slot.of(
+            value.type.shape, self.batch if value.type.batched else 1, self.target.block, value.type.dtype
+        )
+
+    # -- steps -----------------------------------------------------------------------------
+
+    def _draft(
+        self,
+        op: str,
+        name: str,
+        inputs: list[Place],
+        outputs: list[Place],
+        value: Value,
+        spans: frozenset[Span],
+    ) -> None:
+        """A step that moves one value."""
+        self._append(Draft(op, name, {}, inputs, outputs, (value.type,), (value.type,), spans=spans))
+
+    def _append(self, draft: Draft) -> None:
+        time = len(self.drafts)
+        self.drafts.append(draft)
+        for item in (*draft.inputs, *draft.outputs, *((draft.scratch,) if draft.scratch else ())):
+            if isinstance(item, Slot | Packed):
+                item.touch(time)
+
+    def _draft_node(self, node: Node) -> None:
+        wanted = [self._wanted(node, operand) for operand in range(len(node.inputs))]
+        inputs = [self._place_of(value, layout) for value, layout in zip(node.inputs, wanted, strict=True)]
+        outputs = [self._home(value) for value in node.outputs]
+        if not self._is_view(node, inputs, outputs):
+            elements = self.target.scratch(node, self.batch, self.threads)
+            self._append(
+                Draft(
+                    node.op,
+                    node.name,
+                    node.attrs,
+                    inputs,
+                    outputs,
+                    tuple(value.type for value in node.inputs),
+                    node.types,
+                    node.epilogue.expr if node.epilogue else None,
+                    node.epilogue.operands if node.epilogue else 0,
+                    Packed(None, elements) if elements else None,
+                    node.spans,
+                )
+            )
+        self._store_outputs_of(node)
+
+    def _wanted(self, node: Node, operand: int) -> WeightLayout | None:
+        demanded = self.target.operand_layout(node, operand, self.batch)
+        return demanded if demanded is not None else self.packed.operand(node, operand)
+
+    def _is_view(self, node: Node, inputs: Sequence[Place], outputs: Sequence[Place]) -> bool:
+        """Whether the result already is where it belongs; copies the concatenated parts that aren't."""
+        if node.op not in ("concat", "slice", "flatten", "reshape") or node.epilogue is not None:
+            return False
+        result = outputs[0]
+        if not isinstance(result, Slot):
+            return False
+        if node.op != "concat":
+            return isinstance(inputs[0], Slot) and inputs[0].root is result.root
+        if not any(isinstance(part, Slot) and part.root is result.root for part in inputs):
+            return False
+        channels = 0
+        for value, part in zip(node.inputs, inputs, strict=True):
+            if not (isinstance(part, Slot) and part.root is result.root and _at(part, result, channels)):
+                self._copy_part(node, value, part, result, channels)
+            channels += value.type.shape[0]
+        return True
+
+    def _copy_part(self, node: Node, value: Value, part: Place, result: Slot, channels: int) -> None:
+        own = Slot.of(value.type.shape, self.batch if value.type.batched else 1, self.target.block)
+        own.merge_into(result, channels // self.target.block)
+        self._draft("relayout", f"{node.name}.{value.name}", [part], [own], value, node.spans)
+
+    def _store_outputs_of(self, node: Node) -> None:
+        for index, value in enumerate(self.graph.outputs.values()):
+            if value.node is node:
+                self._store(index, value)
+
+    def _store_remaining_outputs(self) -> None:
+        """Outputs that are inputs or weights themselves."""
+        computed = {id(node) for node in self.nodes}
+        for index, value in enumerate(self.graph.outputs.values()):
+            if id(value.node) not in computed:
+                self._store(index, value)
+
+    def _store(self, index: int, value: Value) -> None:
+        place = self._place_of(value, None)
+        view = View(Region.OUTPUT, index, Blocked.of(value.type, self.batch, 1), value.type.dtype)
+        self._draft("store_output", value.name, [place], [view], value, value.node.spans)
+
+    def _copy_remaining_updates(self) -> None:
+        for param, value in self.pending_updates:
+            home = self.places[param]
+            layout = _layout(home)
+            source = self._place_of(
+                value, layout if _is_packed(home) and not isinstance(layout, Blocked) else None
+            )
+            self._draft("relayout", value.name, [source], [home], value, value.node.spans)
+
+    # -- offsets ---------------------------------------------------------------------------
+
+    def _finish(self) -> Plan:
+        offsets, arena = self._arena_offsets()
+        plan = Plan(self.graph.name, self.target.name, self.batch, self.threads)
+        plan.weights, plan.weights_size = self.weights, self.weights_size
+        plan.inputs = [(node.name, node.output.type) for node in self.graph.inputs]
+        plan.outputs = [(name, value.type) for name, value in self.graph.outputs.items()]
+        plan.arena_size = arena
+        plan.steps = [self._step(draft, offsets) for draft in self.drafts]
+        return plan
+
+    def _arena_offsets(self) -> tuple[dict[int, int], int]:
+        owners: dict[int, Slot | Packed] = {}
+        for draft in self.drafts:
+            for item in (*draft.inputs, *draft.outputs, draft.scratch):
+                if isinstance(item, Slot):
+                    owners[id(item.root)] = item.root
+                elif isinstance(item, Packed):
+                    owners[id(item)] = item
+        intervals = {
+            ident: Interval(
+                owner.elements() if isinstance(owner, Slot) else owner.size, owner.first, owner.last
+            )
+            for ident, owner in owners.items()
+        }
+        arena = place(list(intervals.values()), self.target.alignment)
+        return {ident: interval.offset for ident, interval in intervals.items()}, arena
+
+    def _step(self, draft: Draft, offsets: dict[int, int]) -> Step:
+        def view(item: Place) -> View:
+            match item:
+                case View():
+                    return item
+                case ResidentWeight():
+                    shift = item.layout.origin if isinstance(item.layout, Blocked) else 0
+                    return View(Region.WEIGHTS, item.offset + shift, item.layout, item.type.dtype)
+                case Packed():
+                    return View(Region.ARENA, offsets[id(item)], item.layout)
+                case Slot():
+                    layout = item.layout()
+                    start = offsets[id(item.root)] + item.offset_blocks * layout.cb_stride + layout.origin
+                    return View(Region.ARENA, start, layout, item.dtype)
+
+        return Step(
+            draft.op,
+            draft.name,
+            draft.attrs,
+            tuple(view(item) for item in draft.inputs),
+            tuple(view(item) for item in draft.outputs),
+            draft.input_types,
+            draft.output_types,
+            draft.epilogue,
+            draft.epilogue_inputs,
+            view(draft.scratch) if draft.scratch else None,
+            draft.spans,
+        )
+
+
+def _layout(place: Place) -> Layout | None:
+    match place:
+        case Slot():
+            return None
+        case Packed() | ResidentWeight() | View():
+            return place.layout
+    raise TypeError(place)
+
+
+def _is_packed(place: Place) -> bool:
+    return not isinstance(place, Slot) and not isinstance(_layout(place), Blocked)
+
+
+def _at(part: Slot, whole: Slot, channels: int) -> bool:
+    """Whether ``part`` lies ``channels`` channels into ``whole``."""
+    return part.offset_blocks == whole.offset_blocks + channels // whole.root.block
