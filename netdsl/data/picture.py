@@ -67,7 +67,7 @@ def _to_array(picture: Image.Image) -> Float32Array:
 
     if picture.mode in _DEEP_GREY:
         deep: Float32Array = np.asarray(picture).astype(np.float32)
-        return np.clip(deep / np.float32(65535), np.float32(0), np.float32(1))[None]
+        return np.ascontiguousarray(np.minimum(deep / np.float32(65535), np.float32(1))[None])
     if picture.mode == "F":
         raise _Refused("stores floating-point pixels, whose white is not known")
     if "A" in picture.mode or "transparency" in picture.info:

@@ -62,7 +62,7 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 
 def test_more_pictures_than_labels(folder: Path) -> None:
     (folder / NAMES["train-labels"]).write_bytes(label_bytes([0, 1]))
-    with pytest.raises(UserError, match="4 pictures.*2 labels"):
+    with pytest.raises(UserError, match=r"4 pictures.*2 labels"):
         open_data(f"idx:{folder}")
 
 

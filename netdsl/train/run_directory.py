@@ -1,0 +1,118 @@
+"""The folder of one training: `config.json`, `metrics.jsonl`, `curves.png`, `last` and `best` checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netdsl.diagnostics import Code, UserError
+from netdsl.train.checkpoint import Checkpoint, load_checkpoint
+from netdsl.weights.atomic import not_writable, remove_leftovers, write_atomically
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+_CONFIG, _METRICS, _CURVES = "config.json", "metrics.jsonl", "curves.png"
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path) -> RunDirectory:
+        """Make a new run directory. Raises UserError if one is there, or if it cannot be made."""
+        run = cls(path)
+        if run.last.exists() or run.config.exists():
+            raise UserError.of(
+                Code.CHECKPOINT,
+                f"`{path}` already holds a training",
+                help="continue it with `--resume`, or name another folder with `--out`",
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise not_writable(path, error) from error
+        return run
+
+    @classmethod
+    def fresh(cls, parent: Path, name: str) -> RunDirectory:
+        """Make ``parent/name``, or the first free of ``name-2``, ``name-3``, ..."""
+        number, path = 1, parent / name
+        while path.exists():
+            number += 1
+            path = parent / f"{name}-{number}"
+        return cls.create(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """An existing run directory, to continue. Raises UserError if there is nothing to continue."""
+        run = cls(path)
+        if not run.last.is_file():
+            raise UserError.of(Code.CHECKPOINT, f"`{path}` holds no `{LAST}` to resume from")
+        remove_leftovers(path, LAST)
+        remove_leftovers(path, BEST)
+        return run
+
+    @property
+    def last(self) -> Path:
+        return self.path / LAST
+
+    @property
+    def best(self) -> Path:
+        return self.path / BEST
+
+    @property
+    def config(self) -> Path:
+        return self.path / _CONFIG
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / _METRICS
+
+    @property
+    def curves(self) -> Path:
+        return self.path / _CURVES
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        write_atomically(self.config, (json.dumps(config, indent=2) + "\n").encode())
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add one line to `metrics.jsonl`, so that it is there even if the process dies next."""
+        try:
+            with self.metrics.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise not_writable(self.metrics, error) from error
+
+    def records(self) -> list[Record]:
+        """The whole lines of `metrics.jsonl`; a last one that a kill cut short does not count."""
+        if not self.metrics.is_file():
+            return []
+        records = []
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                break
+            if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+                break
+            records.append(record)
+        return records
+
+    def resume(self) -> Checkpoint:
+        """The last checkpoint, with all that `metrics.jsonl` says of later steps cut off."""
+        checkpoint = load_checkpoint(self.last)
+        kept = [record for record in self.records() if record["step"] <= checkpoint.progress.step]
+        lines = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomically(self.metrics, lines.encode())
+        return checkpoint
+
+    def draw_curves(self, metric: str | None) -> None:
+        """Draw what `metrics.jsonl` holds; see :mod:`netdsl.train.curves`."""
+        from netdsl.train.curves import training_curves
+
+        write_atomically(self.curves, training_curves(self.records(), metric))
