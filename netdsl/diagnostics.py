@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from netdsl.source import Span
 
@@ -166,7 +166,7 @@ class UserError(Exception):
         notes: Sequence[str] = (),
         help: str | None = None,
         label: str = "",
-    ) -> UserError:
+    ) -> Self:
         primary = Label(span, label) if span is not None else None
         return cls([Diagnostic(code, Level.ERROR, title, primary, (), tuple(notes), help)])
 

@@ -1,0 +1,342 @@
+"""The syntax tree of a ``.net`` file: what was written, and where; nothing is resolved.
+
+Chains (``a + b - c``, ``a -> b -> c``) are flat nodes, so the depth of a tree is bounded by the
+depth of its brackets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from netdsl.source import Source, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """Base of all nodes."""
+
+    span: Span
+
+
+# -- expressions -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Expr(Syntax):
+    """Base of all expressions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Expr):
+    """An identifier, or ``in``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Expr):
+    value: int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Dims(Expr):
+    """A size such as ``3x3``."""
+
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class String(Expr):
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flag(Expr):
+    """``yes`` or ``no``."""
+
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListExpr(Expr):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TupleExpr(Expr):
+    """``(a, b)``, or ``a, b`` where several values may stand."""
+
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group(Expr):
+    """``(inner)``; matters to ``as``, which numbers what a group makes."""
+
+    inner: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Argument(Syntax):
+    """``value`` or ``name=value`` in a call."""
+
+    name: Name | None
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expr):
+    """``name(arguments)``."""
+
+    name: Name
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Expr):
+    """``base[i][j]...``."""
+
+    base: Expr
+    indices: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negate(Expr):
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Expr):
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Operator(Syntax):
+    """An infix sign such as ``+``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic(Expr):
+    """``operands[0] operators[0] operands[1] ...`` of one precedence, evaluated from the left."""
+
+    operands: tuple[Expr, ...]
+    operators: tuple[Operator, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Expr):
+    left: Expr
+    operator: Operator
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Logic(Expr):
+    """``and`` or ``or`` over two or more operands."""
+
+    operator: str
+    operands: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Label(Syntax):
+    """The name behind ``as``: ``layer``, or ``layer[i]`` which appends a known value."""
+
+    text: str
+    index: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Expr):
+    """``value as label``."""
+
+    value: Expr
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe(Expr):
+    """``stages[0] -> stages[1] -> ...``."""
+
+    stages: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional(Expr):
+    """``if c { ... } else if d { ... } else { ... }``, as a statement or as a value."""
+
+    conditions: tuple[Expr, ...]
+    bodies: tuple[Body, ...]
+    otherwise: Body | None
+
+
+# -- statements ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Syntax):
+    """Base of all statements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body(Syntax):
+    """Statements in braces."""
+
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Input(Statement):
+    names: tuple[Name, ...]
+    shape: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class OutputItem(Syntax):
+    name: Name
+    value: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Statement):
+    items: tuple[OutputItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer(Statement):
+    """``layer name = Op(...)``: one instance, whose uses share their weights."""
+
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Return(Statement):
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class For(Statement):
+    names: tuple[Name, ...]
+    values: Expr
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Assign(Statement):
+    """``a = value`` or ``a, b = value``; ``parenthesized`` targets don't change the meaning."""
+
+    targets: tuple[Name, ...]
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate(Statement):
+    """An expression standing alone: a branch's value, or an ``if`` used as a statement."""
+
+    value: Expr
+
+
+# -- declarations ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration(Syntax):
+    """Base of what may stand at the top of a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use(Declaration):
+    """``use "file.net"`` or ``use a.b``; ``names`` empty brings in every block."""
+
+    path: String | tuple[Name, ...]
+    names: tuple[Name, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Syntax):
+    """A parameter of a net or block. ``kind`` is the annotation it has or shares."""
+
+    name: Name
+    kind: Name
+    default: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Net(Declaration):
+    name: Name
+    parameters: tuple[Parameter, ...]
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Variant(Declaration):
+    """``net ResNet50 = ResNet([3, 4, 6, 3])``."""
+
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Declaration):
+    name: Name
+    parameters: tuple[Parameter, ...]
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Declaration):
+    """``name = known value`` at the top of a file or in a ``train`` block."""
+
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Target(Declaration):
+    """``target name: class``, ``target name: class [H, W]`` or ``target name: [C, H, W]``."""
+
+    name: Name
+    kind: Name | None
+    shape: ListExpr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Declaration):
+    """``batch 64``, ``schedule cosine(warmup = 1)``."""
+
+    name: Name
+    values: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainCall(Declaration):
+    """``sgd(lr = 0.1)``: the optimizer."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Train(Declaration):
+    net: Name
+    items: tuple[Target | Setting | TrainCall | Constant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Program(Syntax):
+    """A whole file."""
+
+    source: Source
+    declarations: tuple[Declaration, ...]
+
+
+def children(node: Syntax) -> Iterator[Syntax]:
+    """The nodes directly below ``node``, in reading order."""
+    for item in fields(node):
+        value = getattr(node, item.name)
+        for child in value if isinstance(value, tuple) else (value,):
+            if isinstance(child, Syntax):
+                yield child
