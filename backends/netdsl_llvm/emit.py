@@ -209,9 +209,7 @@ class Kernel(IndexBuilder):
         arguments = [self.at(pointer, offset), I32(4), self.lane_mask(count, n), self.v(0.0, n)]
         return self.b.call(load, arguments)
 
-    def store_first(
-        self, value: Value, pointer: Value, offset: Index, count: Index, lanes: int | None = None
-    ) -> None:
+    def store_first(self, value: Value, pointer: Value, offset: Index, count: Index, lanes: int | None = None) -> None:
         """Store the first `count` lanes; the other lanes' memory is not touched."""
         n = lanes or self.lanes
         if isinstance(count, int) and count >= n:
@@ -291,9 +289,7 @@ class Kernel(IndexBuilder):
             yield loop.index
 
     @contextmanager
-    def carried_loop(
-        self, start: Index, stop: Index, initial: Sequence[Value], step: int = 1
-    ) -> Iterator[CarriedLoop]:
+    def carried_loop(self, start: Index, stop: Index, initial: Sequence[Value], step: int = 1) -> Iterator[CarriedLoop]:
         """A counted loop carrying values (accumulators) in registers; see `CarriedLoop`."""
         static = isinstance(start, int) and isinstance(stop, int)
         if static and start < stop <= start + step:
