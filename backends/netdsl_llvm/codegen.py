@@ -1,0 +1,156 @@
+"""From a plan to one LLVM module: kernels, and the function `netdsl_run` that every thread enters.
+
+`netdsl_run(thread, threads, arguments)` calls the kernels in the plan's order; each takes its thread's share of the
+work. `arguments` is an array of addresses: arena, weights, barrier state, then the caller's inputs and outputs.
+A barrier stands between two steps only where one reads or writes what the other writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from llvmlite import ir
+
+from netdsl.ops.base import Call
+from netdsl.plan.layout import Blocked
+from netdsl.plan.plan import Plan, Region, Step, View
+from netdsl_llvm.emit import I64, POINTER, VOID, Index, Kernel, ModuleBuilder, Value
+from netdsl_llvm.registry import MOVES, lowering_of
+from netdsl_llvm.sync import byte_offset, emit_barrier
+from netdsl_llvm.target import Target
+
+ENTRY = "netdsl_run"
+ARENA_SLOT, WEIGHTS_SLOT, BARRIER_SLOT, FIRST_ARRAY_SLOT = 0, 1, 2, 3
+
+
+def module_text(plan: Plan, target: Target) -> str:
+    """The LLVM IR of a plan. Raises Unsupported for a step that has no kernel."""
+    run = RunBuilder(plan, target)
+    for step in plan.steps:
+        run.step(step)
+    return run.finish()
+
+
+def call_of(step: Step) -> Call:
+    """The op's call without the epilogue's operands."""
+    main = len(step.input_types) - step.epilogue_inputs
+    return Call(step.attrs, step.input_types[:main], step.output_types)
+
+
+class RunBuilder:
+    """The run function under construction. Kernel emitters call `call` and, inside one step, `barrier`."""
+
+    def __init__(self, plan: Plan, target: Target) -> None:
+        self.plan, self.target = plan, target
+        self.module = ModuleBuilder(target, plan.name)
+        self._barrier = emit_barrier(self.module)
+        function = ir.Function(self.module.ir, ir.FunctionType(VOID, [I64, I64, POINTER]), ENTRY)
+        for argument, name in zip(function.args, ("thread", "threads", "arguments"), strict=True):
+            argument.name = name
+        self.k = Kernel(self.module, function)
+        self._slots: dict[int, Value] = {}
+        self._pending = _Pending()
+
+    def step(self, step: Step) -> None:
+        """Emit one step: a barrier where it must wait for earlier ones, its kernels, the zero halo of its results."""
+        if self._pending.conflicts(step):
+            self.barrier()
+        emit = (MOVES.get(step.op) or lowering_of(step.op, step.attrs, call_of(step))).emitter()
+        emit(self, step)
+        for view in step.outputs:
+            self.zero_halo(view)
+        self._pending.add(step)
+
+    def call(
+        self,
+        key: str,
+        build: Callable[[Kernel], None],
+        pointers: Mapping[str, View | Value],
+        integers: Mapping[str, Index] | None = None,
+        noalias: Iterable[str] = (),
+    ) -> None:
+        """Call the kernel `key` (built by `build` if it is new) with these operands; see `ModuleBuilder.kernel`."""
+        integers = integers or {}
+        function = self.module.kernel(key, list(pointers), build, noalias=noalias, integers=list(integers))
+        addresses = [self.pointer(p) if isinstance(p, View) else p for p in pointers.values()]
+        numbers = [self.k.i(n) for n in integers.values()]
+        self.k.b.call(function, [self.k.arg("thread"), self.k.arg("threads"), *addresses, *numbers])
+
+    def barrier(self) -> None:
+        """Everything emitted before is done by all threads before anything after it starts."""
+        self.k.b.call(self._barrier, [self._slot(BARRIER_SLOT), self.k.arg("threads")])
+        self._pending.clear()
+
+    def pointer(self, view: View) -> Value:
+        """The address of a view: its pixel (0, 0), or the start of the caller's array."""
+        if view.region is Region.INPUT:
+            return self._slot(FIRST_ARRAY_SLOT + view.offset)
+        if view.region is Region.OUTPUT:
+            return self._slot(FIRST_ARRAY_SLOT + len(self.plan.inputs) + view.offset)
+        base = self._slot(ARENA_SLOT if view.region is Region.ARENA else WEIGHTS_SLOT)
+        return self.k.at(base, view.offset)
+
+    def zero_halo(self, view: View) -> None:
+        """Write the zeros around the maps of a result."""
+        layout = view.layout
+        if isinstance(layout, Blocked) and any(layout.halo) and view.region is not Region.OUTPUT:
+            from netdsl_llvm.kernels.halo import emit_zero_halo
+
+            emit_zero_halo(self, view, layout)
+
+    def finish(self) -> str:
+        self.k.b.ret_void()
+        return str(self.module.ir)
+
+    def _slot(self, number: int) -> Value:
+        if number not in self._slots:
+            with self.k.b.goto_entry_block():
+                address = byte_offset(self.k.b, self.k.arg("arguments"), 8 * number)
+                self._slots[number] = self.k.b.load(address, typ=POINTER)
+        return self._slots[number]
+
+
+Span = tuple[Region, int, int]
+
+
+@dataclass
+class _Pending:
+    """Memory the steps since the last barrier read and wrote."""
+
+    reads: list[Span] = field(default_factory=list)
+    writes: list[Span] = field(default_factory=list)
+    scratch: bool = False
+
+    def conflicts(self, step: Step) -> bool:
+        if self.scratch or (step.scratch is not None and (self.reads or self.writes)):
+            return True
+        reads, writes = _spans(step.inputs), _spans(step.outputs)
+        return _overlap(reads, self.writes) or _overlap(writes, self.writes) or _overlap(writes, self.reads)
+
+    def add(self, step: Step) -> None:
+        self.reads += _spans(step.inputs)
+        self.writes += _spans(step.outputs)
+        self.scratch = self.scratch or step.scratch is not None
+
+    def clear(self) -> None:
+        self.reads, self.writes, self.scratch = [], [], False
+
+
+def _spans(views: Iterable[View]) -> list[Span]:
+    return [_span(view) for view in views if view.region not in (Region.INPUT, Region.OUTPUT)]
+
+
+def _span(view: View) -> Span:
+    """The elements a view may touch, its halo included."""
+    layout = view.layout
+    if layout is None:
+        raise ValueError("a step's operand needs a layout")
+    if isinstance(layout, Blocked):
+        start = view.offset - layout.origin
+        return view.region, start, start + (layout.batch - 1) * layout.n_stride + layout.blocks * layout.cb_stride
+    return view.region, view.offset, view.offset + layout.size
+
+
+def _overlap(first: list[Span], second: list[Span]) -> bool:
+    return any(a[0] is b[0] and a[1] < b[2] and b[1] < a[2] for a in first for b in second)
