@@ -8,6 +8,17 @@ from typing import Any
 from netdsl.ir.builder import GraphBuilder, InsertBuilder
 from netdsl.ir.graph import Graph, Node
 from netdsl.ir.types import TensorType
+from netdsl.ops import (  # noqa: F401  (each family registers its ops)
+    dropout,
+    elementwise,
+    loss,
+    lrn,
+    mean_loss,
+    norm,
+    optimizer,
+    reduce,
+    softmax,
+)
 from netdsl.ops.base import Call, get
 
 
@@ -16,7 +27,8 @@ def infer_types(
 ) -> tuple[dict[str, Any], tuple[TensorType, ...]]:
     """Resolved attributes and result types of ``op`` over these operands. Raises ops.base.ShapeError."""
     definition = get(op)
-    resolved = definition.resolve(attrs, inputs)
+    defaults = {arg.name: arg.default for arg in definition.args if not arg.required}
+    resolved = definition.resolve({**defaults, **attrs}, inputs)
     return resolved, definition.infer(resolved, inputs)
 
 

@@ -1,0 +1,124 @@
+"""Classification loss: softmax and negative log likelihood in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from netdsl.diagnostics import Code
+from netdsl.ir.types import DType, TensorType
+from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, ShapeError, register
+from netdsl.ops.pointwise import require_channels
+from netdsl.ops.softmax import log_softmax
+
+if TYPE_CHECKING:
+    from netdsl.ir.builder import GraphBuilder
+    from netdsl.ir.graph import Node, Value
+
+SCALAR = TensorType((), False)
+IGNORE = Arg("ignore", Kind.INT, None, doc="label whose positions don't count")
+
+
+class Loss(OpDef):
+    """One number for the whole batch."""
+
+    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
+        return None
+
+
+@register
+class CrossEntropy(Loss):
+    """Mean over samples and positions of ``-log softmax(logits)[label]``.
+
+    logits: ``[C]`` or ``[C, H, W]``; label: class numbers ``[]`` or ``[H, W]``. With ``ignore = n``, positions
+    whose label is n don't count (the mean is over the others; of none it is NaN). Any other label that is no
+    channel makes the loss NaN.
+    """
+
+    name: ClassVar[str] = "cross_entropy"
+    args: ClassVar[tuple[Arg, ...]] = (IGNORE,)
+    operands: ClassVar[tuple[str, ...]] = ("logits", "label")
+
+    def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        logits, label = inputs
+        require_channels(self.name, logits)
+        if label.dtype is not DType.I32:
+            raise ShapeError(
+                Code.WRONG_TYPE,
+                "`cross_entropy` compares with class numbers",
+                operand_notes={1: "these are not class numbers"},
+                help="declare the target as `class`, or use `mse` or `bce`",
+            )
+        if label.shape != logits.shape[1:] or label.batched != logits.batched:
+            raise ShapeError(
+                Code.SHAPE_MISMATCH,
+                "`cross_entropy` needs one label for each position of the logits",
+                notes=(f"logits {logits} have positions {list(logits.shape[1:])}, labels have {list(label.shape)}",),
+            )
+        return (SCALAR,)
+
+    def cost(self, call: Call) -> Cost:
+        return Cost(flops=5 * call.inputs[0].elements)
+
+    def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
+        logits, label = arrays
+        chosen, counted, valid = _select(logits, label, call)
+        logs = np.where(chosen, log_softmax(logits, _axis(call)), 0).sum(axis=_axis(call))
+        terms = np.where(counted, np.where(valid, -logs, np.nan), 0)
+        with np.errstate(invalid="ignore"):
+            return [np.asarray(terms.sum() / terms.dtype.type(counted.sum()), dtype=logits.dtype)]
+
+    def gradient(self, builder: GraphBuilder, node: Node, grads: Sequence[Value | None]) -> Sequence[Value | None]:
+        if grads[0] is None:
+            return [None, None]
+        return [builder.op("cross_entropy_grad", [grads[0], *node.inputs], node.attrs).output, None]
+
+
+@register
+class CrossEntropyGrad(OpDef):
+    """(g, logits, label) -> dlogits of ``cross_entropy``.
+
+    ``g * (softmax(logits) - one_hot(label)) / counted positions``; 0 at ignored positions, NaN where the
+    label is no channel.
+    """
+
+    name: ClassVar[str] = "cross_entropy_grad"
+    args: ClassVar[tuple[Arg, ...]] = (IGNORE,)
+    operands: ClassVar[tuple[str, ...]] = ("g", "logits", "label")
+    internal: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
+
+    def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        g, logits, label = inputs
+        assert g == SCALAR and label.shape == logits.shape[1:] and label.dtype is DType.I32, inputs
+        return (logits,)
+
+    def cost(self, call: Call) -> Cost:
+        return Cost(flops=6 * call.outputs[0].elements)
+
+    def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
+        g, logits, label = arrays
+        below = Call(call.attrs, call.inputs[1:])
+        chosen, counted, valid = _select(logits, label, below)
+        axis = _axis(below)
+        difference = np.exp(log_softmax(logits, axis)) - chosen
+        difference = np.where(np.expand_dims(valid, axis), difference, np.nan)
+        factor = g / logits.dtype.type(max(counted.sum(), 1))
+        return [np.where(np.expand_dims(counted, axis), difference * factor, logits.dtype.type(0))]
+
+
+def _axis(call: Call) -> int:
+    return 1 if call.inputs[0].batched else 0
+
+
+def _select(logits: Array, label: Array, call: Call) -> tuple[Array, Array, Array]:
+    """Where a channel is the label's; which positions count; whose label is a channel."""
+    axis = _axis(call)
+    channels = logits.shape[axis]
+    numbers = np.arange(channels).reshape(-1, *([1] * (logits.ndim - axis - 1)))
+    chosen = numbers == np.expand_dims(label, axis)
+    ignore = call.attrs.get("ignore")
+    counted = np.ones(label.shape, bool) if ignore is None else label != ignore
+    return chosen, np.asarray(counted), np.asarray((label >= 0) & (label < channels))
