@@ -169,7 +169,7 @@ def align(array: Array, type: TensorType, rank: int, batched: bool) -> Array:
     """View of ``array`` that broadcasts by NumPy's rule against a (batched) result of ``rank`` axes."""
     lead = array if type.batched or not batched else array[None]
     full = rank + (1 if batched else 0)
-    return lead.reshape(*lead.shape, *([1] * (full - lead.ndim)))
+    return lead.reshape(lead.shape + (1,) * (full - lead.ndim))
 
 
 def evaluate_aligned(expr: Expr, arrays: Sequence[Array], inputs: Sequence[TensorType], result: TensorType) -> Array:
