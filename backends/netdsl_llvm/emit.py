@@ -6,13 +6,13 @@ here, so that generators need not care, and a loop of one known round is no loop
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
 
+from netdsl_llvm import constants
 from netdsl_llvm.indexing import I64, Index, IndexBuilder, Value
 from netdsl_llvm.target import Target
 
@@ -30,8 +30,8 @@ __all__ = [
     "Value",
 ]
 
-FLOAT = ir.FloatType()
-I32 = ir.IntType(32)
+FLOAT = constants.FLOAT
+I32 = constants.I32
 I1 = ir.IntType(1)
 POINTER = ir.PointerType()
 VOID = ir.VoidType()
@@ -136,17 +136,15 @@ class Kernel(IndexBuilder):
 
     def f(self, x: float) -> Value:
         """A float constant."""
-        return ir.Constant(FLOAT, _float32(x))
+        return constants.float_constant(x)
 
     def v(self, x: float, lanes: int | None = None) -> Value:
         """A vector of `lanes` times the constant `x`."""
-        n = lanes or self.lanes
-        return ir.Constant(ir.VectorType(FLOAT, n), [_float32(x)] * n)
+        return constants.float_vector(x, lanes or self.lanes)
 
     def iv(self, x: int, lanes: int | None = None) -> Value:
         """A vector of i32 constants."""
-        n = lanes or self.lanes
-        return ir.Constant(ir.VectorType(I32, n), [_signed32(x)] * n)
+        return constants.integer_vector(x, lanes or self.lanes)
 
     def iota(self, lanes: int | None = None) -> Value:
         """The i32 vector 0, 1, 2, ..."""
@@ -233,13 +231,16 @@ class Kernel(IndexBuilder):
     def splat(self, scalar: Value, lanes: int | None = None) -> Value:
         """`scalar` (float or i32) in every lane."""
         n = lanes or self.lanes
-        kind = ir.VectorType(scalar.type, n)
-        undefined = ir.Constant(kind, ir.Undefined)
+        undefined = constants.undefined(scalar.type, n)
         first = self.b.insert_element(undefined, scalar, I32(0))
-        return self.b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, n), [0] * n))
+        return self.shuffle(first, undefined, [0] * n)
 
     def lane(self, vector: Value, index: int) -> Value:
         return self.b.extract_element(vector, I32(index))
+
+    def shuffle(self, a: Value, b: Value, picks: Sequence[int]) -> Value:
+        """Lanes of `a` (0 ...) and `b` (lanes of a ...) by number."""
+        return self.b.shuffle_vector(a, b, constants.picks(tuple(picks)))
 
     def fma(self, x: Value, y: Value, z: Value) -> Value:
         """x * y + z: rounded once, or as a product and a sum where that would be a library call."""
@@ -269,12 +270,9 @@ class Kernel(IndexBuilder):
         n: int = vector.type.count
         while n > 1:
             n //= 2
-            undefined = ir.Constant(vector.type, ir.Undefined)
-            low = ir.Constant(ir.VectorType(I32, n), list(range(n)))
-            high = ir.Constant(ir.VectorType(I32, n), list(range(n, 2 * n)))
-            vector = combine(
-                self.b.shuffle_vector(vector, undefined, low), self.b.shuffle_vector(vector, undefined, high)
-            )
+            undefined = constants.undefined(vector.type.element, vector.type.count)
+            low = self.shuffle(vector, undefined, range(n))
+            vector = combine(low, self.shuffle(vector, undefined, range(n, 2 * n)))
         return self.lane(vector, 0)
 
     def sum_lanes(self, vector: Value) -> Value:
@@ -359,16 +357,3 @@ class Kernel(IndexBuilder):
 
     def _block(self, name: str) -> Any:
         return self.function.append_basic_block(name)
-
-
-def _float32(x: float) -> float:
-    """The float32 nearest to x: LLVM's text form refuses constants that are not exact."""
-    try:
-        return float(struct.unpack("f", struct.pack("f", x))[0])
-    except OverflowError:
-        return float("inf") if x > 0 else float("-inf")
-
-
-def _signed32(x: int) -> int:
-    x &= 0xFFFFFFFF
-    return x - (1 << 32) if x >= 1 << 31 else x

@@ -42,8 +42,8 @@ def exp(k: Kernel, x: Value) -> Value:
     r = k.fma(n, k.like(x, -LN2_HIGH), clamped)
     r = k.fma(n, k.like(x, -LN2_LOW), r)
     tail = k.fma(b.fmul(r, r), polynomial(k, EXP, r), r)
-    power = b.sub(_bits(k, shifted), _integer_like(shifted, ROUND_MAGIC_BITS))
-    half = b.ashr(power, _integer_like(shifted, 1))
+    power = b.sub(_bits(k, shifted), _integer_like(k, shifted, ROUND_MAGIC_BITS))
+    half = b.ashr(power, _integer_like(k, shifted, 1))
     y = b.fadd(tail, k.like(x, 1.0))
     return b.fmul(b.fmul(y, _power_of_two(k, half, x)), _power_of_two(k, b.sub(power, half), x))
 
@@ -53,11 +53,11 @@ def log(k: Kernel, x: Value) -> Value:
     b = k.b
     tiny = b.fcmp_ordered("<", x, k.like(x, 2.0**-126))
     scaled = b.select(tiny, b.fmul(x, k.like(x, 2.0**23)), x)
-    bias = b.select(tiny, _integer_like(x, 23), _integer_like(x, 0))
+    bias = b.select(tiny, _integer_like(k, x, 23), _integer_like(k, x, 0))
     # subtracting the bits of sqrt(1/2) moves the exponent's step there, so that the mantissa lies around 1
-    offset = b.sub(_bits(k, scaled), _integer_like(x, 0x3F3504F3))
-    exponent = b.sub(b.ashr(offset, _integer_like(x, 23)), bias)
-    mantissa = b.add(b.and_(offset, _integer_like(x, 0x007FFFFF)), _integer_like(x, 0x3F3504F3))
+    offset = b.sub(_bits(k, scaled), _integer_like(k, x, 0x3F3504F3))
+    exponent = b.sub(b.ashr(offset, _integer_like(k, x, 23)), bias)
+    mantissa = b.add(b.and_(offset, _integer_like(k, x, 0x007FFFFF)), _integer_like(k, x, 0x3F3504F3))
     f = b.fsub(b.bitcast(mantissa, x.type), k.like(x, 1.0))
     e = b.sitofp(exponent, x.type)
     square = b.fmul(f, f)
@@ -135,9 +135,9 @@ def _integer_kind(kind: ir.Type) -> ir.Type:
     return ir.VectorType(I32, kind.count) if isinstance(kind, ir.VectorType) else I32
 
 
-def _integer_like(x: Value, value: int) -> Value:
+def _integer_like(k: Kernel, x: Value, value: int) -> Value:
     kind = _integer_kind(x.type)
-    return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
+    return k.iv(value, kind.count) if isinstance(kind, ir.VectorType) else I32(value)
 
 
 def _bits(k: Kernel, x: Value) -> Value:
@@ -145,12 +145,12 @@ def _bits(k: Kernel, x: Value) -> Value:
 
 
 def _power_of_two(k: Kernel, n: Value, like: Value) -> Value:
-    biased = k.b.add(n, _integer_like(like, 127))
-    return k.b.bitcast(k.b.shl(biased, _integer_like(like, 23)), like.type)
+    biased = k.b.add(n, _integer_like(k, like, 127))
+    return k.b.bitcast(k.b.shl(biased, _integer_like(k, like, 23)), like.type)
 
 
 def _with_sign_of(k: Kernel, magnitude: Value, x: Value) -> Value:
-    sign = k.b.and_(_bits(k, x), _integer_like(x, -(1 << 31)))
+    sign = k.b.and_(_bits(k, x), _integer_like(k, x, -(1 << 31)))
     return k.b.bitcast(k.b.or_(_bits(k, magnitude), sign), x.type)
 
 

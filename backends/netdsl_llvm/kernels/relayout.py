@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from llvmlite import ir
-
 from netdsl.diagnostics import Unsupported
 from netdsl.ir.scalar import Var
 from netdsl.plan.layout import Blocked
 from netdsl.plan.plan import Step, View
 from netdsl_llvm.codegen import RunBuilder
-from netdsl_llvm.emit import I32, Index, Kernel, Value
+from netdsl_llvm.emit import Index, Kernel, Value
 from netdsl_llvm.kernels.elementwise import emit_map
 
 _STRIDES = ("batch", "height", "width", "plain_n", "plain_c", "plain_h", "n", "cb", "h")
@@ -148,7 +146,7 @@ def interleave(k: Kernel, planes: Sequence[Value], block: int) -> list[Value]:
         places = [divmod(start + lane, block) for lane in range(lanes)]
         for c, plane in enumerate(planes):
             picks = [lanes + pixel if channel == c else lane for lane, (pixel, channel) in enumerate(places)]
-            vector = _shuffle(k, vector, plane, picks)
+            vector = k.shuffle(vector, plane, picks)
         vectors.append(vector)
     return vectors
 
@@ -161,9 +159,5 @@ def transpose(k: Kernel, rows: Sequence[Value]) -> list[Value]:
     for _ in range(lanes.bit_length() - 1):
         half = lanes // 2
         pairs = [(rows[i], rows[i + half]) for i in range(half)]
-        rows = [_shuffle(k, a, b, picks) for a, b in pairs for picks in (low, high)]
+        rows = [k.shuffle(a, b, picks) for a, b in pairs for picks in (low, high)]
     return rows
-
-
-def _shuffle(k: Kernel, a: Value, b: Value, picks: Sequence[int]) -> Value:
-    return k.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(picks)), list(picks)))
