@@ -8,6 +8,7 @@ from typing import Any
 from netdsl.ir.builder import GraphBuilder, InsertBuilder
 from netdsl.ir.graph import Graph, Node
 from netdsl.ir.types import TensorType
+from netdsl.ir.verify import graph_errors
 from netdsl.ops import (  # noqa: F401  (each family registers its ops)
     dropout,
     elementwise,
@@ -42,4 +43,9 @@ def builder_before(graph: Graph, anchor: Node) -> InsertBuilder:
     return InsertBuilder(graph, infer_types, anchor)
 
 
-__all__ = ["Call", "builder", "builder_before", "get", "infer_types"]
+def verify(graph: Graph) -> list[str]:
+    """Everything wrong with a graph, types included; empty when it is sound."""
+    return graph_errors(graph, infer_types)
+
+
+__all__ = ["Call", "builder", "builder_before", "get", "infer_types", "verify"]
