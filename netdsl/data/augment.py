@@ -57,6 +57,23 @@ class Flip:
         return np.where(mirrored[:, None, None, None], images[..., ::-1], images)
 
 
+@dataclass(frozen=True)
+class Rotate:
+    """Turn about the centre by up to ``degrees`` each way, bilinearly; zeros (black) turn in."""
+
+    degrees: float
+
+    def __call__(self, images: Float32Array, words: Words) -> Float32Array:
+        share = words[:, 0].astype(np.float64) / 2.0**31 - 1.0
+        angle = np.deg2rad(self.degrees) * share[:, None, None]
+        height, width = images.shape[2:]
+        y, x = np.mgrid[:height, :width].astype(np.float64)
+        y, x = y - (height - 1) / 2, x - (width - 1) / 2
+        rows = np.sin(angle) * x + np.cos(angle) * y + (height - 1) / 2
+        columns = np.cos(angle) * x - np.sin(angle) * y + (width - 1) / 2
+        return _sample(images, rows, columns)
+
+
 def augment(
     images: Float32Array,
     augmentations: Sequence[Augmentation],
@@ -83,3 +100,22 @@ def _windows(
     rows = (top[:, None] + np.arange(height))[:, :, None]
     columns = (left[:, None] + np.arange(width))[:, None, :]
     return np.ascontiguousarray(images.transpose(0, 2, 3, 1)[samples, rows, columns].transpose(0, 3, 1, 2))
+
+
+def _sample(images: Float32Array, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Float32Array:
+    """Bilinear values of [N, C, H, W] at places [N, H', W'], with zeros around the picture."""
+    height, width = images.shape[2:]
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1))).transpose(0, 2, 3, 1)
+    samples = np.arange(len(images))[:, None, None]
+    top, left = np.floor(rows).astype(np.int64), np.floor(columns).astype(np.int64)
+    down = (rows - top).astype(np.float32)[..., None]
+    right = (columns - left).astype(np.float32)[..., None]
+
+    def at(row: NDArray[np.int64], column: NDArray[np.int64]) -> Float32Array:
+        inside = (np.clip(row + 1, 0, height + 1), np.clip(column + 1, 0, width + 1))
+        values: Float32Array = padded[samples, inside[0], inside[1]]
+        return values
+
+    upper = at(top, left) * (1 - right) + at(top, left + 1) * right
+    lower = at(top + 1, left) * (1 - right) + at(top + 1, left + 1) * right
+    return np.ascontiguousarray((upper * (1 - down) + lower * down).transpose(0, 3, 1, 2))

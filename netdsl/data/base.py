@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from netdsl.diagnostics import Diagnostic
 
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+Fit = Literal["stretch", "cover"]
 
 
 class Split(Protocol):
@@ -50,11 +51,12 @@ class Data:
     """A data set as ``--data`` names it.
 
     ``classes`` are the class names in the order of the class numbers. ``warnings`` tell of files that
-    were left out.
+    were left out; ``fit`` how pictures of another aspect ratio become the net's (data.prepare).
     """
 
     name: str
     classes: tuple[str, ...]
     train: Split
     test: Split
+    fit: Fit = "stretch"
     warnings: tuple[Diagnostic, ...] = field(default=())

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from netdsl.data.base import Float32Array, Split
+from netdsl.data.base import Fit, Float32Array, Split
 from netdsl.data.resize import cover, resize
 from netdsl.diagnostics import Code, UserError
-
-Fit = Literal["stretch", "cover"]
 
 CACHE_BYTES = 512 << 20
 

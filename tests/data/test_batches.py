@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netdsl.data import ArraySplit, Preparation
-from netdsl.data.augment import Crop, Flip, Shift
+from netdsl.data.augment import Crop, Flip, Rotate, Shift
 from netdsl.data.batches import TrainingBatches, evaluation_batches
 from netdsl.data.prepare import Prepared
 from netdsl.diagnostics import UserError
@@ -75,6 +75,16 @@ def test_flip_mirrors_half() -> None:
     words = np.random.default_rng(0).integers(0, 1 << 32, (1000, 4), dtype=np.uint32)
     first = Flip()(image, words)[:, 0, 0, 0]
     assert set(first) == {0, 2} and 0.4 < (first == 2).mean() < 0.6
+
+
+def test_rotate_turns_about_the_centre() -> None:
+    images = np.random.default_rng(0).random((3, 2, 5, 5), dtype=np.float32)
+    ends = np.zeros((3, 4), dtype=np.uint32)
+    ends[1], ends[2] = 1 << 31, (1 << 32) - 1
+    turned = Rotate(90)(images, ends)
+    np.testing.assert_allclose(turned[0], np.rot90(images[0], -1, axes=(1, 2)), atol=1e-5)
+    np.testing.assert_allclose(turned[1], images[1], atol=1e-6)
+    np.testing.assert_allclose(turned[2], np.rot90(images[2], 1, axes=(1, 2)), atol=1e-5)
 
 
 def test_crop_cuts_windows_and_testing_cuts_the_centre() -> None:

@@ -1,0 +1,102 @@
+"""From picture files to classes and probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.data.base import Float32Array
+from netdsl.data.picture import read_picture
+from netdsl.data.prepare import Preparation
+from netdsl.diagnostics import Code, NumericFailure, UserError
+from netdsl.ir.graph import Graph, Value
+from netdsl.plan.executor import Executor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """``ranked`` are (class name, probability), the most likely first."""
+
+    path: Path
+    ranked: tuple[tuple[str, float], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "file": str(self.path),
+            "predictions": [{"class": name, "probability": value} for name, value in self.ranked],
+        }
+
+
+def class_scores(graph: Graph) -> Value:
+    """The output that scores classes: the first of shape [C] or [C, 1, 1]. Raises UserError if none is."""
+    for value in graph.outputs.values():
+        shape = value.type.shape
+        if value.type.batched and shape and shape[0] > 1 and all(size == 1 for size in shape[1:]):
+            return value
+    raise UserError.of(
+        Code.WRONG_TYPE,
+        f"`{graph.name}` has no output that scores classes",
+        notes=tuple(f"`{name}` is {value.type}" for name, value in graph.outputs.items()),
+    )
+
+
+def probabilities(scores: NDArray[Any], op: str) -> NDArray[np.float64]:
+    """[N, C] probabilities from what ``op`` gave: a softmax as it is, a log_softmax exponentiated, and
+    anything else (logits) through a softmax."""
+    values = scores.reshape(len(scores), -1).astype(np.float64)
+    if not np.isfinite(values).all() and op != "log_softmax":
+        raise NumericFailure.of(Code.NOT_FINITE, "the network's scores are not finite numbers")
+    if op == "softmax":
+        return values
+    if op == "log_softmax":
+        return np.exp(values)
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+class Predictor:
+    """A trained net ready to look at pictures."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        batch: int,
+        image_input: str,
+        scores: tuple[str, str],
+        classes: Sequence[str],
+        preparation: Preparation,
+        invert: bool = False,
+    ) -> None:
+        """``scores`` are name and op of the output to read; ``invert`` swaps dark and light first."""
+        self._executor, self._batch, self._image_input = executor, batch, image_input
+        self._scores, self._classes = scores, tuple(classes)
+        self._preparation, self._invert = preparation, invert
+
+    def files(self, paths: Sequence[Path], top: int) -> Iterator[Prediction]:
+        """Predictions in the order of ``paths``. Raises UserError naming a file that cannot be read, before
+        anything of its batch is given."""
+        for start in range(0, len(paths), self._batch):
+            chunk = paths[start : start + self._batch]
+            images = [self._prepare(read_picture(path)) for path in chunk]
+            for path, row in zip(chunk, self.images(np.stack(images)), strict=True):
+                yield Prediction(path, self._rank(row, top))
+
+    def images(self, images: Float32Array) -> NDArray[np.float64]:
+        """Probabilities [N, C] of prepared pictures [N, ...], N up to the batch."""
+        filled = np.resize(images, (self._batch, *images.shape[1:]))
+        outputs: Mapping[str, NDArray[Any]] = self._executor.step({self._image_input: filled})
+        name, op = self._scores
+        return probabilities(outputs[name][: len(images)], op)
+
+    def _prepare(self, image: Float32Array) -> Float32Array:
+        return self._preparation(np.float32(1) - image if self._invert else image)
+
+    def _rank(self, row: NDArray[np.float64], top: int) -> tuple[tuple[str, float], ...]:
+        order = np.argsort(-row, kind="stable")[:top]
+        return tuple((self._classes[index], float(row[index])) for index in order)

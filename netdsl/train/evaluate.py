@@ -1,0 +1,90 @@
+"""Measuring a net on a test set: mean loss and metrics, each sample counted exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.data.batches import Batch, evaluation_batches
+from netdsl.data.prepare import Prepared
+from netdsl.diagnostics import Code, NumericFailure
+from netdsl.ir.graph import Graph
+from netdsl.ir.types import DType
+from netdsl.metrics import Mean, confusion_matrix, correct_pixels, correct_top_k
+from netdsl.plan.executor import Executor
+from netdsl.reference import Interpreter
+from netdsl.train.recipe import Metric, Recipe
+from netdsl.train.split_loss import split_loss
+
+Array = NDArray[Any]
+MakeExecutor = Callable[[Graph, Mapping[str, Array], int], Executor]
+"""Compiles an inference graph: (graph, parameters, batch) -> Executor."""
+
+
+class Evaluator:
+    """Runs the forward part on a backend, and the loss and metrics in float64 with NumPy."""
+
+    def __init__(
+        self, recipe: Recipe, prepared: Prepared, make: MakeExecutor, parameters: Mapping[str, Array]
+    ) -> None:
+        self._recipe, self._prepared = recipe, prepared
+        wanted = dict.fromkeys(metric.scores for metric in recipe.metrics)
+        self._split = split_loss(recipe.graph, recipe.loss, wanted)
+        self._tail = Interpreter(self._split.tail)
+        self._batch = min(recipe.batch, len(prepared))
+        self._forward_names = {node.name for node in self._split.forward.params}
+        self._executor = make(self._split.forward, self._of_forward(parameters), self._batch)
+
+    def run(
+        self, parameters: Mapping[str, Array], confusion: tuple[Metric, Array] | None = None
+    ) -> dict[str, float]:
+        """``loss`` and every metric by name. ``confusion`` is a metric whose scores are to be counted into
+        a [classes, classes] matrix. Raises NumericFailure when the loss is not finite."""
+        self._executor.set_parameters(self._of_forward(parameters))
+        loss, metrics = Mean(), {metric.name: Mean() for metric in self._recipe.metrics}
+        for batch in evaluation_batches(self._prepared, self._batch):
+            values = self._forward(batch)
+            mean_loss = float(self._tail.run(values, parameters).outputs["loss"])
+            loss.add(mean_loss * batch.count, batch.count)
+            for metric in self._recipe.metrics:
+                scores, labels = values[self._split.scores[metric.scores]], values[metric.target]
+                metrics[metric.name].add(*measure(metric, scores, labels))
+                if confusion is not None and confusion[0] is metric:
+                    confusion[1][...] += confusion_matrix(scores, labels, len(confusion[1]))
+        if not np.isfinite(loss.value):
+            raise NumericFailure.of(Code.NOT_FINITE, f"the loss on the test set is {loss.value}")
+        return {"loss": loss.value, **{name: mean.value for name, mean in metrics.items()}}
+
+    def _forward(self, batch: Batch) -> dict[str, Array]:
+        """Outputs of the forward part and all inputs, without the samples that fill the batch."""
+        inputs = feed(self._recipe, batch)
+        needed = {node.name for node in self._split.forward.inputs}
+        outputs = self._executor.step({name: array for name, array in inputs.items() if name in needed})
+        return {name: array[: batch.count] for name, array in {**inputs, **outputs}.items()}
+
+    def _of_forward(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
+        return {name: array for name, array in parameters.items() if name in self._forward_names}
+
+
+def feed(recipe: Recipe, batch: Batch) -> dict[str, Array]:
+    """A batch as the graph's inputs: pictures, and the target where there is one."""
+    inputs: dict[str, Array] = {recipe.image_input()[0]: batch.images}
+    for name in recipe.targets:
+        whole = recipe.graph.node(name).output.type.dtype is DType.I32
+        inputs[name] = batch.targets.astype(np.int32 if whole else np.float32)
+    return inputs
+
+
+def measure(metric: Metric, scores: Array, labels: Array) -> tuple[float, int]:
+    """What to add to a metric's mean: how many are right, of how many."""
+    if metric.kind == "pixel_accuracy":
+        return correct_pixels(scores, labels), labels.size
+    return correct_top_k(scores, labels, metric.k), len(labels)
+
+
+def primary(metrics: Sequence[Metric], test: Mapping[str, float]) -> float:
+    """What `best` is chosen by, larger being better: the first metric, or else the loss."""
+    return test[metrics[0].name] if metrics else -test["loss"]

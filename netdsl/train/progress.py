@@ -1,0 +1,125 @@
+"""Telling how training goes: a bar on a terminal, plain lines everywhere else. Everything goes to stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TextIO
+
+
+@dataclass(frozen=True)
+class EpochSummary:
+    """One finished epoch. ``test`` has the mean loss as ``loss`` and each metric by its name."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    test: Mapping[str, float]
+    seconds: float
+    best: bool
+
+    def line(self) -> str:
+        width = len(str(self.epochs))
+        test = "  ".join(format_metric(name, value) for name, value in self.test.items() if name != "loss")
+        return (
+            f"epoch {self.epoch:{width}d}/{self.epochs}  loss {self.loss:.4f}  "
+            f"test loss {self.test['loss']:.4f}  {test}{'  ' if test else ''}{self.seconds:.1f} s"
+            f"{'  (best)' if self.best else ''}"
+        )
+
+
+def format_metric(name: str, value: float) -> str:
+    """Shares of one, as all metrics but the loss are, in percent."""
+    return f"{name} {value:.4f}" if name == "loss" else f"{name} {100 * value:.2f}%"
+
+
+class Reporter(Protocol):
+    def note(self, text: str) -> None: ...
+
+    def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None: ...
+
+    def step(self, loss: float, rate: float, samples_per_second: float) -> None: ...
+
+    def end_epoch(self, summary: EpochSummary) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Silent:
+    """For use from Python."""
+
+    def note(self, text: str) -> None:
+        pass
+
+    def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
+        pass
+
+    def step(self, loss: float, rate: float, samples_per_second: float) -> None:
+        pass
+
+    def end_epoch(self, summary: EpochSummary) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class PlainLines(Silent):
+    """One line an epoch, written at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def note(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+    def end_epoch(self, summary: EpochSummary) -> None:
+        self.note(summary.line())
+
+
+class ProgressBar:
+    """A bar for the running epoch, above it a line for each finished one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=Console(file=stream, highlight=False),
+            transient=True,
+        )
+        self._task: Any = None
+        self._progress.start()
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, markup=False)
+
+    def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
+        self._task = self._progress.add_task(f"epoch {epoch}/{epochs}", total=steps, completed=done, state="")
+
+    def step(self, loss: float, rate: float, samples_per_second: float) -> None:
+        state = f"loss {loss:.4f}  lr {rate:.3g}  {samples_per_second:,.0f}/s"
+        self._progress.update(self._task, advance=1, state=state)
+
+    def end_epoch(self, summary: EpochSummary) -> None:
+        self._progress.remove_task(self._task)
+        self.note(summary.line())
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def reporter_for(stream: TextIO | None = None) -> Reporter:
+    """A bar if ``stream`` (stderr) is a terminal that can draw one, else plain lines."""
+    import os
+
+    stream = stream if stream is not None else sys.stderr
+    if stream.isatty() and os.environ.get("TERM", "") != "dumb":
+        return ProgressBar(stream)
+    return PlainLines(stream)

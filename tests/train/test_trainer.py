@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from training_nets import REFERENCE, colour_data, colour_recipe
+
+from netdsl.data import ArraySplit
+from netdsl.data.prepare import Prepared
+from netdsl.diagnostics import Code, NumericFailure, UserError
+from netdsl.ir.types import DType, TensorType
+from netdsl.ops import builder
+from netdsl.reference import ReferenceStep
+from netdsl.train.checkpoint import load_checkpoint
+from netdsl.train.evaluate import Evaluator
+from netdsl.train.recipe import AugmentStep, Recipe
+from netdsl.train.run_directory import RunDirectory
+from netdsl.train.schedule import Cosine
+from netdsl.train.trainer import Compiler, Interrupted, Loop
+from netdsl.weights import read_tensors
+from netdsl.weights.initialize import initial_parameters
+
+
+def train(
+    path: Path, recipe: Recipe, *, resume: bool = False, compiler: Compiler = REFERENCE, seed: int = 3
+) -> Any:
+    run = RunDirectory.open(path) if resume else RunDirectory.create(path)
+    checkpoint = run.resume() if resume else None
+    return Loop(recipe, colour_data(), compiler, run, seed=seed, checkpoint=checkpoint).fit()
+
+
+def without_seconds(path: Path) -> list[dict[str, Any]]:
+    records = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    for name in ("last.safetensors", "best.safetensors"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    assert without_seconds(one) == without_seconds(other)
+
+
+def test_a_training_learns_and_leaves_everything_behind(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", colour_recipe(epochs=12, rate=0.3, schedule=Cosine()))
+    assert result.progress.step == 12 * 6 and result.test["pixel_accuracy"] > 0.9
+    assert sorted(os.listdir(tmp_path / "run")) == [
+        "best.safetensors", "curves.png", "last.safetensors", "metrics.jsonl",
+    ]  # fmt: skip
+    records = without_seconds(tmp_path / "run")
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    assert len(epochs) == 12 and epochs[-1]["loss"] < epochs[0]["loss"]
+    best = max(epoch["test"]["pixel_accuracy"] for epoch in epochs)
+    assert load_checkpoint(tmp_path / "run" / "best.safetensors").progress.best == best
+    names = set(read_tensors(tmp_path / "run" / "last.safetensors").tensors)
+    assert {"bn1.running_mean", "scale.weight", "optimizer/scale.weight.momentum"} <= names
+
+
+def test_seeds_and_only_seeds_matter(tmp_path: Path) -> None:
+    train(tmp_path / "a", colour_recipe())
+    train(tmp_path / "b", colour_recipe())
+    train(tmp_path / "c", colour_recipe(), seed=4)
+    assert_same_training(tmp_path / "a", tmp_path / "b")
+    a, c = (read_tensors(tmp_path / name / "last.safetensors").tensors for name in "ac")
+    assert (a["scale.weight"] != c["scale.weight"]).all()
+
+
+def test_two_and_two_epochs_are_four(tmp_path: Path) -> None:
+    train(tmp_path / "whole", colour_recipe(epochs=4))
+    train(tmp_path / "halves", colour_recipe(epochs=2))
+    train(tmp_path / "halves", colour_recipe(epochs=4), resume=True)
+    assert_same_training(tmp_path / "whole", tmp_path / "halves")
+
+
+def interrupted_after(steps: int) -> Compiler:
+    """Sends this process SIGINT during step number ``steps``, as Ctrl-C would."""
+
+    class Interrupting(ReferenceStep):
+        count = 0
+
+        def step(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+            Interrupting.count += 1
+            if Interrupting.count == steps:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().step(inputs)
+
+    return Compiler(
+        lambda graph, parameters, batch: Interrupting(graph, parameters, np.float32), REFERENCE.inference
+    )
+
+
+@pytest.mark.parametrize("steps", [1, 8, 12])
+def test_an_interrupt_finishes_the_step_saves_and_resumes_exactly(tmp_path: Path, steps: int) -> None:
+    recipe = colour_recipe(epochs=3, schedule=Cosine(warmup=0.5))
+    train(tmp_path / "whole", recipe)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted) as caught:
+        train(tmp_path / "halves", recipe, compiler=interrupted_after(steps))
+    assert caught.value.progress.step == steps
+    assert signal.getsignal(signal.SIGINT) is handler
+    train(tmp_path / "halves", recipe, resume=True)
+    assert_same_training(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+    train(tmp_path / "run", colour_recipe(epochs=1))
+    with pytest.raises(UserError) as caught:
+        train(tmp_path / "run", colour_recipe(epochs=2, rate=0.2), resume=True, seed=9)
+    assert caught.value.diagnostics[0].notes == ("rate: 0.1 there, 0.2 now", "seed: 3 there, 9 now")
+
+
+def test_a_finished_training_resumes_to_itself(tmp_path: Path) -> None:
+    first = train(tmp_path / "run", colour_recipe())
+    before = (tmp_path / "run" / "last.safetensors").read_bytes()
+    again = train(tmp_path / "run", colour_recipe(), resume=True)
+    assert again.test == first.test
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_step(tmp_path: Path) -> None:
+    class Diverging(ReferenceStep):
+        count = 0
+
+        def step(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+            Diverging.count += 1
+            outputs = super().step(inputs)
+            return outputs if Diverging.count < 9 else {**outputs, "loss": np.float32(np.nan)}
+
+    compiler = Compiler(lambda g, p, b: Diverging(g, p, np.float32), REFERENCE.inference)
+    with pytest.raises(NumericFailure, match=r"nan at step 9 \(epoch 2, step 3 of 6\)") as caught:
+        train(tmp_path / "run", colour_recipe(), compiler=compiler)
+    assert caught.value.exit_code == 5
+    assert load_checkpoint(tmp_path / "run" / "last.safetensors").progress.epoch == 1
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7, 20])
+def test_testing_does_not_depend_on_the_batch(batch: int) -> None:
+    data = colour_data()
+    results = []
+    for size in (7, batch):
+        recipe = colour_recipe(batch=size)
+        parameters = initial_parameters(recipe.graph.params, 1)
+        prepared = Prepared(data.test, recipe.preparation("stretch"))
+        results.append(Evaluator(recipe, prepared, REFERENCE.inference, parameters).run(parameters))
+    assert results[0]["pixel_accuracy"] == results[1]["pixel_accuracy"]
+    assert results[0]["loss"] == pytest.approx(results[1]["loss"], rel=1e-6)
+
+
+def test_the_split_loss_is_the_loss_of_the_whole_graph() -> None:
+    from netdsl.reference import Interpreter
+
+    recipe, data = colour_recipe(batch=7), colour_data()
+    parameters = initial_parameters(recipe.graph.params, 1)
+    images = np.stack([data.test.image(index) for index in range(7)])
+    whole, _ = recipe.graph.copy()
+    whole.outputs = {"loss": whole.node("loss").output}
+    inputs = {"image": images, "label": data.test.targets}
+    expected = Interpreter(whole).run(inputs, parameters).outputs["loss"]
+    prepared = Prepared(data.test, recipe.preparation("stretch"))
+    found = Evaluator(recipe, prepared, REFERENCE.inference, parameters).run(parameters)
+    assert found["loss"] == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_data_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    recipe, data = colour_recipe(), colour_data()
+    run = RunDirectory(tmp_path)
+    flat = ArraySplit(data.train.pixels, np.zeros(len(data.train), dtype=np.int64))
+    shifted = colour_recipe(augment=(AugmentStep("shift", {"pixels": 1}),))
+    cases = [
+        (replace(data, classes=("a", "b")), recipe, Code.DATA_LABELS, "scores 3 classes; colours has 2"),
+        (data, shifted, Code.TRAIN_SETTING, "`shift` would move the pictures but not `label`"),
+        (replace(data, train=flat), recipe, Code.DATA_SHAPE, "has a class number a sample"),
+    ]
+    second = colour_recipe()
+    builder(second.graph).input("more", TensorType((3,), dtype=DType.F32))
+    cases.append((data, second, Code.DATA_SHAPE, "`image` [3, 3, 3], `more` [3]"))
+    for some_data, some_recipe, code, text in cases:
+        with pytest.raises(UserError) as caught:
+            Loop(some_recipe, some_data, REFERENCE, run, seed=0)
+        assert caught.value.diagnostics[0].code is code
+        assert text in caught.value.diagnostics[0].title
+    assert not os.listdir(tmp_path)
