@@ -10,15 +10,22 @@ from netdsl.ir.graph import Graph, Node
 from netdsl.ir.types import TensorType
 from netdsl.ir.verify import graph_errors
 from netdsl.ops import (  # noqa: F401  (each family registers its ops)
+    conv,
+    conv_grad,
     dropout,
     elementwise,
+    fc,
     loss,
     lrn,
     mean_loss,
     norm,
     optimizer,
+    pool,
+    pool_grad,
     reduce,
+    shape,
     softmax,
+    weight_ops,
 )
 from netdsl.ops.base import Call, get
 

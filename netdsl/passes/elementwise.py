@@ -1,0 +1,53 @@
+"""Reading elementwise nodes as scalar expressions, and putting one into another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netdsl.ir.graph import SOURCES, Node, Value
+from netdsl.ir.scalar import Expr, Var, substitute
+from netdsl.ops.base import Call, OpDef, get
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """An expression; ``Var(i)`` is ``operands[i]``, and no operand appears twice."""
+
+    expr: Expr
+    operands: tuple[Value, ...]
+
+    @staticmethod
+    def of(expr: Expr, operands: Sequence[Value]) -> Scalar:
+        unique = tuple(dict.fromkeys(operands))
+        index = {value: Var(position) for position, value in enumerate(unique)}
+        table: dict[Expr, Expr] = {Var(position): index[value] for position, value in enumerate(operands)}
+        return Scalar(substitute(expr, table), unique)
+
+    def inline(self, operand: Value, inner: Scalar) -> Scalar:
+        """This expression with ``inner`` in the place of an operand; ``inner``'s operands come first."""
+        others = [value for value in self.operands if value != operand]
+        merged = tuple(dict.fromkeys((*inner.operands, *others)))
+        index = {value: Var(position) for position, value in enumerate(merged)}
+        inside = substitute(inner.expr, {Var(i): index[value] for i, value in enumerate(inner.operands)})
+        table: dict[Expr, Expr] = {
+            Var(i): inside if value == operand else index[value] for i, value in enumerate(self.operands)
+        }
+        return Scalar(substitute(self.expr, table), merged)
+
+
+def scalar_of(node: Node, training: bool) -> Scalar | None:
+    """What an elementwise node computes; None for all others.
+
+    In a training graph also None for ops that have another form there (batch norm, dropout).
+    """
+    op = get(node.op) if node.op not in SOURCES else None
+    if op is None or node.epilogue or (training and changes_in_training(op)):
+        return None
+    expr = op.scalar(Call.of(node))
+    return None if expr is None else Scalar.of(expr, node.inputs)
+
+
+def changes_in_training(op: OpDef) -> bool:
+    """Whether the op is not the same at inference and in training."""
+    return type(op).training is not OpDef.training

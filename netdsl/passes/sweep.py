@@ -1,0 +1,136 @@
+"""One walk over a graph that rewrites it on the way, in linear time.
+
+Editing a node list in place costs a search and a recount of readers at every match. A sweep instead
+walks the old list once and builds the new one: a pass looks at each node with its operands already
+replaced, and may drop it, put new nodes before it, or bring an earlier node down to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from netdsl.ir.builder import GraphBuilder
+from netdsl.ir.graph import Epilogue, Graph, Node, Value
+from netdsl.ops import infer_types
+
+
+class Sweep:
+    """Iterate to visit the nodes; the graph changes when the iteration ends.
+
+    The iteration must run to its end. All edits concern the node being visited and nodes before it.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.build: GraphBuilder = _SweepBuilder(self)
+        self._placed: list[Node | None] = []
+        self._index: dict[int, int] = {}
+        self._instead: dict[Value, Value] = {}
+        self._readers = {value: [node for node, _ in uses] for value, uses in graph.uses().items()}
+        self._results: dict[Value, list[str]] = {}
+        for name, value in graph.outputs.items():
+            self._results.setdefault(value, []).append(f"output {name!r}")
+        for name, value in graph.updates.items():
+            self._results.setdefault(value, []).append(f"the new value of {name!r}")
+        self._settled = False
+
+    # -- walking ---------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Node]:
+        for node in self.graph.nodes:
+            node.inputs = [self.current(value) for value in node.inputs]
+            self._settled = False
+            yield node
+            if not self._settled:
+                self._append(node)
+        self._finish()
+
+    def _finish(self) -> None:
+        graph = self.graph
+        graph.nodes = [node for node in self._placed if node is not None]
+        graph.outputs = {name: self.current(value) for name, value in graph.outputs.items()}
+        graph.updates = {name: self.current(value) for name, value in graph.updates.items()}
+        graph.prune()
+
+    def current(self, value: Value) -> Value:
+        """What stands for ``value`` by now."""
+        while value in self._instead:
+            value = self._instead[value]
+        return value
+
+    # -- asking ----------------------------------------------------------------------------
+
+    def position(self, node: Node) -> int:
+        """Place of an already visited node in the new order."""
+        return self._index[id(node)]
+
+    def readers(self, value: Value) -> list[Node]:
+        """Nodes that read ``value``, once for every operand."""
+        return self._readers.get(value, [])
+
+    def result_names(self, value: Value) -> list[str]:
+        """Outputs and parameter updates that are ``value``."""
+        return self._results.get(value, [])
+
+    def other_reader(self, value: Value, reader: Node) -> str | None:
+        """Who needs ``value`` beside ``reader``, in words; None when nobody does."""
+        if names := self.result_names(value):
+            return f"{value.name} is {names[0]}"
+        for other in self.readers(value):
+            if other is not reader:
+                return f"{value.name} is also read by {other.name}"
+        return None
+
+    # -- editing ---------------------------------------------------------------------------
+
+    def replace(self, node: Node, values: Sequence[Value]) -> None:
+        """Drop the node being visited; whoever reads its results reads ``values`` instead."""
+        self._settled = True
+        for value in node.inputs:
+            self._readers[value].remove(node)
+        for old, new in zip(node.outputs, values, strict=True):
+            self._instead[old] = new
+            self._readers.setdefault(new, []).extend(self._readers.pop(old, []))
+            self._results.setdefault(new, []).extend(self._results.pop(old, []))
+
+    def bring_down(self, node: Node) -> None:
+        """Move an earlier node to just before the one being visited (nobody between may read it)."""
+        self._placed[self._index[id(node)]] = None
+        self._append(node)
+
+    def discard(self, node: Node) -> None:
+        """Drop an earlier node whose only reader is about to be replaced."""
+        self._placed[self._index[id(node)]] = None
+        for value in node.inputs:
+            self._readers[value].remove(node)
+
+    def rewire(self, node: Node, inputs: Sequence[Value], epilogue: Epilogue | None = None) -> None:
+        """Give a node other operands."""
+        for value in node.inputs:
+            self._readers[value].remove(node)
+        for value in inputs:
+            self._readers.setdefault(value, []).append(node)
+        node.inputs, node.epilogue = list(inputs), epilogue
+
+    def insert(self, node: Node) -> None:
+        """Place a new node just before the one being visited."""
+        self.graph.claim_name(node)
+        for value in node.inputs:
+            self._readers.setdefault(value, []).append(node)
+        self._append(node)
+
+    def _append(self, node: Node) -> None:
+        self._index[id(node)] = len(self._placed)
+        self._placed.append(node)
+
+
+class _SweepBuilder(GraphBuilder):
+    """Infers types and places nodes at the sweep's position."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__(sweep.graph, infer_types)
+        self._sweep = sweep
+
+    def place(self, node: Node) -> Node:
+        self._sweep.insert(node)
+        return node

@@ -1,0 +1,92 @@
+"""Every pass alone, and all together, leave the function of random networks unchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from netdsl.ir.graph import Graph, Value
+from netdsl.passes import DEFAULT, explain, run_passes
+from netdsl.passes.base import Pass
+from tests.passes.nets import Net, rewrite
+
+
+def grow(draw: Any, net: Net, values: list[Value]) -> None:
+    """One more layer over a value drawn from those there are."""
+    x = draw(st.sampled_from(values[-4:]))
+    kind = draw(
+        st.sampled_from(
+            ["conv3", "conv1", "conv1", "grouped", "bn", "bn", "relu", "tanh", "prelu", "add", "mul", "concat", "pool"]
+            + ["dropout", "identity", "gate", "deconv", "shared"]
+        )
+    )
+    channels = x.type.shape[0]
+    alike = [value for value in values if value.type == x.type]
+    bias = draw(st.booleans())
+    match kind:
+        case "conv3":
+            y = net.conv(x, draw(st.sampled_from([2, 4])), 3, pad=1, bias=bias, stride=draw(st.sampled_from([1, 1, 2])))
+        case "conv1":
+            y = net.conv(x, draw(st.sampled_from([2, 4, 16])), 1, bias=bias)
+        case "grouped":
+            y = net.conv(x, 2 * channels, 3, pad=1, bias=bias, groups=2 if channels % 2 == 0 else 1)
+        case "deconv":
+            y = net.layer("deconv", x, channels=channels, kernel=(3, 3), pad=(1,) * 4, bias=bias)
+        case "shared":
+            convs = [v.node for v in values if v.node.op == "conv" and v.node.inputs[0].type.shape[0] == channels]
+            convs = [node for node in convs if node.attrs["groups"] == 1 and node.attrs["kernel"] == (1, 1)]
+            if not convs:
+                return
+            first = draw(st.sampled_from(convs))
+            y = net.conv(x, first.types[0].shape[0], 1, weights=first.inputs[1:], bias=len(first.inputs) > 2)
+        case "pool":
+            y = net.layer("maxpool", x, kernel=(3, 3), stride=(1, 1), pad=(1,) * 4)
+        case "add" | "mul" | "concat":
+            y = net.layer(kind, x, draw(st.sampled_from(alike)))
+        case "gate":
+            y = net.layer("mul", x, net.layer("sigmoid", net.layer("avgpool", x, kernel="global")))
+        case _:
+            y = net.layer(kind, x)
+    values.append(y)
+
+
+@st.composite
+def nets(draw: Any) -> Graph:
+    net = Net()
+    values = [net.input(4, 6, 5)]
+    for _ in range(draw(st.integers(3, 14))):
+        grow(draw, net, values)
+    made = values[1:]
+    outputs = {"last": values[-1]}
+    if draw(st.booleans()):
+        outputs["other"] = draw(st.sampled_from(made))
+    return net.done(**outputs)
+
+
+QUICK = settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.mark.parametrize("one", DEFAULT, ids=lambda one: one.name)
+@QUICK
+@given(graph=nets())
+def test_each_pass_alone(one: Pass, graph: Graph) -> None:
+    rewrite(graph, one)
+
+
+@settings(QUICK, max_examples=100)
+@given(graph=nets())
+def test_all_passes_together(graph: Graph) -> None:
+    after, report = rewrite(graph, *DEFAULT)
+    again, second = run_passes(graph, verify=True)
+    assert explain(report) == explain(second)
+    assert [node.name for node in after.nodes] == [node.name for node in again.nodes]
+    assert all(node.op not in ("bn", "dropout", "identity") for node in after.nodes) or report.refused
+
+
+@settings(QUICK, max_examples=30)
+@given(graph=nets(), order=st.permutations(DEFAULT))
+def test_in_any_order(graph: Graph, order: list[Pass]) -> None:
+    rewrite(graph, *order)
