@@ -193,7 +193,7 @@ class Builder:
             hint = "start a new line"
         self.found.error(
             Code.SYNTAX, f"expected `->`, an operator or a new line before `{word or gap.text}`", gap, help=hint
-        )  # fmt: skip
+        )
 
     def on_input(self, children: Children) -> tree.Input:
         names: tree.TupleExpr = children[1]
@@ -263,7 +263,7 @@ class Builder:
             if kind is None:
                 self.found.error(
                     Code.SYNTAX, f"`{name.text}` has no type", span, help=f"say what it is: `{name.text}: int`"
-                )  # fmt: skip
+                )
             else:
                 result.append(tree.Parameter(span, name, kind, default))
         return tuple(reversed(result))
@@ -290,7 +290,7 @@ class Builder:
         if word.text != "target":
             self.found.error(
                 Code.SYNTAX, f"expected `target` before `{children[1].text}:`", word.span, help="write `target`"
-            )  # fmt: skip
+            )
         kind = self.name_of(children[3]) if isinstance(children[3], Token) else None
         shape = children[-1] if isinstance(children[-1], tree.ListExpr) else None
         return tree.Target(self.span(children), self.name_of(children[1]), kind, shape)

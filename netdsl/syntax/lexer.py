@@ -70,14 +70,15 @@ def _lexical_error(kind: str, span: Span, found: Diagnostics) -> None:
 
 def _bad_string(span: Span, found: Diagnostics) -> None:
     if span.text.endswith('"') and len(span.text) > 1:
-        found.error(
-            Code.BAD_CHARACTER, "a string may hold the escapes \\\" \\\\ \\n \\t, and no other backslash", span
-        )  # fmt: skip
+        found.error(Code.BAD_CHARACTER, 'a string may hold the escapes \\" \\\\ \\n \\t, and no other backslash', span)
     else:
         found.error(
-            Code.UNTERMINATED_STRING, "this string has no closing quote", span, "a string ends on its line",
+            Code.UNTERMINATED_STRING,
+            "this string has no closing quote",
+            span,
+            "a string ends on its line",
             help='close it with `"`',
-        )  # fmt: skip
+        )
 
 
 def _bad_number(span: Span, found: Diagnostics) -> None:
@@ -112,9 +113,7 @@ _CHARACTER_HINTS = {
 def _bad_character(span: Span, found: Diagnostics) -> None:
     character = span.text
     shown = f"`{character}`" if character.isprintable() else f"the character U+{ord(character):04X}"
-    found.error(
-        Code.BAD_CHARACTER, f"{shown} has no meaning here", span, help=_CHARACTER_HINTS.get(character)
-    )  # fmt: skip
+    found.error(Code.BAD_CHARACTER, f"{shown} has no meaning here", span, help=_CHARACTER_HINTS.get(character))
 
 
 def check_brackets(source: Source, tokens: list[Token], found: Diagnostics) -> None:

@@ -1,0 +1,205 @@
+"""Making nodes: one op with its weights, its errors placed in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netdsl.diagnostics import Code, Label, ResourceLimit
+from netdsl.elaborate import limits
+from netdsl.elaborate.names import Spot
+from netdsl.elaborate.state import Env, Run
+from netdsl.elaborate.values import UNKNOWN, Known, Tensor, describe, is_number
+from netdsl.ir.graph import Node, Value
+from netdsl.ir.types import TensorType
+from netdsl.ops import base as ops
+from netdsl.source import Span
+from netdsl.syntax import tree
+
+
+@dataclass(frozen=True)
+class Place:
+    """The full name of a layer or block instance, and the path of its weights."""
+
+    name: str
+    weights: str
+    shared: bool = False
+
+
+def place_at(spot: Spot, kind: str) -> Place:
+    own = spot.take(kind)
+    return Place(spot.scope.prefix + own, spot.scope.weights + own, spot.scope.shared)
+
+
+def make_op(
+    run: Run,
+    definition: ops.OpDef,
+    operands: Sequence[Tensor],
+    attrs: Mapping[str, Any],
+    place: Place,
+    span: Span,
+) -> Known:
+    """Append the op and its weights. A tensor, a tuple of them, or UNKNOWN after an error."""
+    types = [operand.type for operand in operands]
+    try:
+        resolved = definition.resolve(attrs, types)
+        specs = definition.parameters(resolved, types)
+        all_types = types + [TensorType(spec.shape, False) for spec in specs]
+        results = definition.infer(resolved, all_types)
+    except ops.ShapeError as error:
+        _report(run, error, operands, span)
+        return UNKNOWN
+    for found in (*all_types, *results):
+        _check_size(found, span)
+    if not run.claim(place.name, span):
+        return UNKNOWN
+    weights = _weights(run, specs, place, span)
+    if weights is None:
+        return UNKNOWN
+    inputs = [operand.value for operand in operands] + weights
+    node = run.add(Node(definition.name, place.name, inputs, resolved, results, frozenset((span,))), span)
+    _warn(run, definition, ops.Call(resolved, tuple(all_types), results), operands, span)
+    tensors = tuple(Tensor(value, span) for value in node.outputs)
+    return tensors[0] if len(tensors) == 1 else tensors
+
+
+def _check_size(type: TensorType, span: Span) -> None:
+    if type.elements > limits.MAX_ELEMENTS:
+        raise ResourceLimit.of(
+            Code.LIMIT_SIZE,
+            f"a tensor may have at most {limits.MAX_ELEMENTS:,} elements, this has {type.elements:,}",
+            span,
+        )
+
+
+def _weights(run: Run, specs: Sequence[ops.ParamSpec], place: Place, span: Span) -> list[Value] | None:
+    values = []
+    for spec in specs:
+        name = f"{place.weights}.{spec.name}"
+        present = run.params.get(name)
+        if present is None:
+            value = _new_weight(run, spec, name, span)
+        elif place.shared and present[0].type.shape == spec.shape:
+            value = present[0]
+        elif place.shared:
+            _report_unshareable(run, place, spec, present, span)
+            return None
+        else:
+            run.claim(name, span)
+            return None
+        values.append(value)
+    return values
+
+
+def _new_weight(run: Run, spec: ops.ParamSpec, name: str, span: Span) -> Value:
+    attrs = {"init": spec.init, "trainable": spec.trainable, "decay": spec.decay}
+    node = Node("param", name, [], attrs, (TensorType(spec.shape, False),), frozenset((span,)))
+    run.taken.setdefault(name, span)
+    run.params[name] = (run.add(node, span).output, span)
+    return node.output
+
+
+def _report_unshareable(run: Run, place: Place, spec: ops.ParamSpec, present: tuple[Value, Span], span: Span) -> None:
+    first, where = present
+    run.error(
+        Code.SHAPE_MISMATCH,
+        f"the shared layer `{place.weights}` does not fit here",
+        span,
+        f"needs `{spec.name}` of shape {list(spec.shape)}",
+        secondary=[Label(where, f"was made with shape {list(first.type.shape)}")] if where != span else (),
+        notes=[f"`{spec.name}` has shape {list(first.type.shape)} since its first use"],
+    )
+
+
+def _report(run: Run, error: ops.ShapeError, operands: Sequence[Tensor], span: Span) -> None:
+    run.error(
+        error.code,
+        error.title,
+        span,
+        error.label,
+        secondary=operand_labels(operands, span, error.operand_notes),
+        notes=error.notes,
+        help=error.help,
+    )
+
+
+def operand_labels(operands: Sequence[Tensor], span: Span, remarks: Mapping[int, str]) -> list[Label]:
+    """Each operand's shape beside the text that made it; one label a place."""
+    labels: dict[Span, Label] = {}
+    for number, operand in enumerate(operands):
+        text = f"this is {operand.type}"
+        if number in remarks:
+            text += f": {remarks[number]}"
+        if operand.span != span:
+            labels.setdefault(operand.span, Label(operand.span, text))
+    return list(labels.values())
+
+
+def _warn(run: Run, definition: ops.OpDef, call: ops.Call, operands: Sequence[Tensor], span: Span) -> None:
+    for warning in definition.warnings(call):
+        run.warning(
+            warning.code,
+            warning.title,
+            span,
+            warning.label,
+            secondary=operand_labels(operands, span, {}),
+            notes=warning.notes,
+            help=warning.help,
+        )
+
+
+# -- arithmetic on tensors -------------------------------------------------------------------------
+
+
+def tensor_arithmetic(run: Run, env: Env, operator: tree.Operator, left: Known, right: Known, span: Span) -> Known:
+    """``a + b``, ``a - b``, ``a * b`` of tensors and numbers, and ``a / n``, as ``add`` and ``mul``."""
+    rewritten = _as_sum_or_product(operator.text, left, right)
+    for side in (left, right):
+        if rewritten is None or not isinstance(side, Tensor | int | float) or isinstance(side, bool):
+            run.error(
+                Code.WRONG_TYPE,
+                f"`{operator.text}` does not work between {describe(left)} and {describe(right)}",
+                operator.span,
+                help="tensors know `+`, `-`, `*`, and `/` by a number" if rewritten is None else None,
+            )
+            return UNKNOWN
+    assert rewritten is not None
+    sign, right = rewritten
+    if operator.text == "-" and isinstance(right, Tensor):
+        right = _scaled(run, env, -1.0, right, span)
+    if right is UNKNOWN:
+        return UNKNOWN
+    return _combine(run, env, {"+": "add", "*": "mul"}[sign], [left, right], span)
+
+
+def _as_sum_or_product(sign: str, left: Known, right: Known) -> tuple[str, Known] | None:
+    """``a - b`` as ``a + (-b)`` and ``a / n`` as ``a * (1/n)``; None for anything else."""
+    if sign in ("+", "*"):
+        return sign, right
+    if sign == "-":
+        return "+", right if isinstance(right, Tensor) else -right if is_number(right) else right
+    if sign == "/" and is_number(right) and right != 0:
+        return "*", 1.0 / right
+    return None
+
+
+def _scaled(run: Run, env: Env, factor: float, tensor: Tensor, span: Span) -> Known:
+    return _combine(run, env, "mul", [tensor, factor], span)
+
+
+def _combine(run: Run, env: Env, op: str, sides: Sequence[Known], span: Span) -> Known:
+    operands = [side if isinstance(side, Tensor) else _constant(run, env, side, span) for side in sides]
+    definition = ops.get(op)
+    attrs = {arg.name: arg.default for arg in definition.args}
+    return make_op(run, definition, operands, attrs, place_at(env.spot(), op), span)
+
+
+def _constant(run: Run, env: Env, number: float, span: Span) -> Tensor:
+    place = place_at(env.spot(), "const")
+    run.claim(place.name, span)
+    array = np.asarray(float(number), dtype=np.float64)
+    node = Node("const", place.name, [], {"value": array}, (TensorType((), False),), frozenset((span,)))
+    return Tensor(run.add(node, span).output, span)

@@ -1,0 +1,15 @@
+"""How large an untrusted file may make a network, and how long that may take."""
+
+from __future__ import annotations
+
+MAX_NODES = 100_000
+MAX_STEPS = 2_000_000
+MAX_NESTING = 200
+"""Expressions and blocks inside one another, while elaborating."""
+MAX_LIST = 10_000
+MAX_NUMBER = 2**53
+MAX_EXPONENT = 64
+MAX_ELEMENTS = 2**31 - 1
+"""Elements of one tensor, of one sample."""
+MAX_FILES = 64
+"""Files that one file may bring in by ``use``, itself included."""

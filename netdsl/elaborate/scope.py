@@ -1,0 +1,72 @@
+"""Names of values: where they are bound, and whether anybody reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from netdsl.elaborate.values import Known
+from netdsl.source import Span
+
+
+@dataclass(slots=True)
+class Binding:
+    """A name's value. ``what`` is "value", "argument", "input", "layer", "loop" or "constant"."""
+
+    value: Known
+    span: Span
+    what: str
+
+
+@dataclass
+class Scope:
+    """The names bound in one pair of braces. ``inner`` scopes (``for``, ``if``) may bind names of the
+    scopes around them again, up to the body of the net or block."""
+
+    parent: Scope | None = None
+    inner: bool = False
+    bindings: dict[str, Binding] = field(default_factory=dict)
+
+    def find(self, name: str) -> Binding | None:
+        scope: Scope | None = self
+        while scope is not None:
+            binding = scope.bindings.get(name)
+            if binding is not None:
+                return binding
+            scope = scope.parent
+        return None
+
+    def rebindable(self, name: str) -> Binding | None:
+        """The binding of an outer name that this inner scope may bind again."""
+        scope = self
+        while scope.inner and scope.parent is not None:
+            scope = scope.parent
+            binding = scope.bindings.get(name)
+            if binding is not None:
+                return binding
+        return None
+
+    def names(self) -> Iterator[str]:
+        scope: Scope | None = self
+        while scope is not None:
+            yield from scope.bindings
+            scope = scope.parent
+
+
+@dataclass
+class Usage:
+    """What was bound where, over all instances of a block, and which of it was read."""
+
+    bound: dict[Span, tuple[str, str]] = field(default_factory=dict)
+    read: set[Span] = field(default_factory=set)
+
+    def bind(self, name: str, span: Span, what: str) -> None:
+        self.bound.setdefault(span, (name, what))
+
+    def unread(self) -> list[tuple[Span, str, str]]:
+        """(span, name, what) of names nobody reads; names that begin with ``_`` are meant to be so."""
+        return [
+            (span, name, what)
+            for span, (name, what) in self.bound.items()
+            if span not in self.read and not name.startswith("_")
+        ]

@@ -1,0 +1,246 @@
+"""What elaboration carries along, and the dispatch over tree nodes.
+
+The modules beside this one register one function a tree node (``@expression``, ``@stage``, ``@statement``);
+they call each other only through :class:`Run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from netdsl.diagnostics import Code, Diagnostics, Label, ResourceLimit
+from netdsl.elaborate import limits
+from netdsl.elaborate.files import Module
+from netdsl.elaborate.names import NameScope, Spot
+from netdsl.elaborate.scope import Binding, Scope, Usage
+from netdsl.elaborate.values import UNKNOWN, Known
+from netdsl.ir.graph import Graph, Node, Value
+from netdsl.source import Span
+from netdsl.syntax import tree
+
+
+@dataclass(eq=False)
+class Frame:
+    """One net, block instance or ``train`` block being elaborated."""
+
+    what: str
+    """"net", "block", "train" or "file"."""
+    name: str
+    module: Module
+    given: Known = None
+    """What ``in`` stands for; None where nothing was piped in."""
+    result: Known = None
+    done: bool = False
+    locals: dict[str, Span] = field(default_factory=dict)
+    """Names that were bound inside a ``for`` or ``if`` only (for a better message)."""
+
+
+@dataclass(frozen=True)
+class Env:
+    """Where an expression stands: its names of values, its names of layers, its block instance."""
+
+    scope: Scope
+    names: NameScope
+    frame: Frame
+
+    def spot(self) -> Spot:
+        return Spot(self.names)
+
+    def within(self, names: NameScope) -> Env:
+        return replace(self, names=names)
+
+    def inner(self) -> Env:
+        """The inside of a ``for`` or ``if``."""
+        return replace(self, scope=Scope(self.scope, inner=True))
+
+
+Evaluate = Callable[["Run", Env, Any, Spot], Known]
+Apply = Callable[["Run", Env, Any, Known, Spot], Known]
+Execute = Callable[["Run", Env, Any], None]
+
+_EXPRESSIONS: dict[type[tree.Syntax], Evaluate] = {}
+_STAGES: dict[type[tree.Syntax], Apply] = {}
+_STATEMENTS: dict[type[tree.Syntax], Execute] = {}
+
+
+def expression(kind: type[tree.Syntax]) -> Callable[[Evaluate], Evaluate]:
+    """Register how an expression is evaluated."""
+
+    def enter(function: Evaluate) -> Evaluate:
+        _EXPRESSIONS[kind] = function
+        return function
+
+    return enter
+
+
+def stage(kind: type[tree.Syntax]) -> Callable[[Apply], Apply]:
+    """Register how an expression behind ``->`` is applied to what is piped into it."""
+
+    def enter(function: Apply) -> Apply:
+        _STAGES[kind] = function
+        return function
+
+    return enter
+
+
+def statement(kind: type[tree.Syntax]) -> Callable[[Execute], Execute]:
+    """Register how a statement is executed."""
+
+    def enter(function: Execute) -> Execute:
+        _STATEMENTS[kind] = function
+        return function
+
+    return enter
+
+
+@dataclass(eq=False)
+class Run:
+    """One elaboration."""
+
+    graph: Graph
+    found: Diagnostics
+    sizes: dict[str, int]
+    usage: Usage = field(default_factory=Usage)
+    taken: dict[str, Span] = field(default_factory=dict)
+    """Every name of a node, block instance or group, and the text that gave it."""
+    params: dict[str, tuple[Value, Span]] = field(default_factory=dict)
+    output_spans: dict[str, Span] = field(default_factory=dict)
+    trail: list[tuple[str, Span]] = field(default_factory=list)
+    """The blocks being instantiated, outermost first: (name, where it is used)."""
+    active: list[tree.Block] = field(default_factory=list)
+    constants: dict[Module, Scope] = field(default_factory=dict)
+    _steps: int = 0
+    _nesting: int = 0
+
+    # -- dispatch ----------------------------------------------------------------------------------
+
+    def evaluate(self, env: Env, expr: tree.Expr, spot: Spot | None = None) -> Known:
+        """The value of an expression; UNKNOWN after an error."""
+        with self._level(expr.span):
+            return _EXPRESSIONS[type(expr)](self, env, expr, spot or env.spot())
+
+    def apply(self, env: Env, expr: tree.Expr, given: Known, spot: Spot) -> Known:
+        """What comes out of a stage when ``given`` is piped into it."""
+        with self._level(expr.span):
+            handler = _STAGES.get(type(expr))
+            if handler is not None:
+                return handler(self, env, expr, given, spot)
+            self.error(
+                Code.WRONG_TYPE,
+                "a layer, a block or a group stands behind `->`",
+                expr.span,
+                help="arithmetic on tensors is written before the pipe: `(a + b) -> relu`",
+            )
+            return UNKNOWN
+
+    def execute(self, env: Env, item: tree.Statement) -> None:
+        self.count_step(item.span)
+        _STATEMENTS[type(item)](self, env, item)
+
+    def execute_all(self, env: Env, body: tree.Body) -> None:
+        for item in body.statements:
+            if env.frame.done:
+                return
+            self.execute(env, item)
+
+    # -- limits ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _level(self, span: Span) -> Iterator[None]:
+        self.count_step(span)
+        self._nesting += 1
+        if self._nesting > limits.MAX_NESTING:
+            raise ResourceLimit.of(Code.LIMIT_DEPTH, "blocks and expressions are nested too deeply", span)
+        try:
+            yield
+        finally:
+            self._nesting -= 1
+
+    def count_step(self, span: Span) -> None:
+        self._steps += 1
+        if self._steps > limits.MAX_STEPS:
+            raise ResourceLimit.of(
+                Code.LIMIT_STEPS,
+                f"elaboration takes more than {limits.MAX_STEPS:,} steps",
+                span,
+                help="a loop or repetition is too long",
+            )
+
+    # -- findings ----------------------------------------------------------------------------------
+
+    def error(
+        self,
+        code: Code,
+        title: str,
+        span: Span,
+        label: str = "",
+        secondary: Sequence[Label] = (),
+        notes: Sequence[str] = (),
+        help: str | None = None,
+    ) -> None:
+        self.found.error(code, title, span, label, [*secondary, *self._uses()], notes, help)
+
+    def warning(
+        self,
+        code: Code,
+        title: str,
+        span: Span,
+        label: str = "",
+        secondary: Sequence[Label] = (),
+        notes: Sequence[str] = (),
+        help: str | None = None,
+    ) -> None:
+        self.found.warning(code, title, span, label, [*secondary, *self._uses()], notes, help)
+
+    def _uses(self) -> list[Label]:
+        """Where the block in question is used: the two innermost places."""
+        return [Label(span, f"in this use of `{name}`") for name, span in reversed(self.trail[-2:])]
+
+    # -- names -------------------------------------------------------------------------------------
+
+    def claim(self, name: str, span: Span) -> bool:
+        """Take a full name of a layer, block or group; reports when it is taken already."""
+        first = self.taken.setdefault(name, span)
+        if first is span:
+            return True
+        same = first == span
+        self.error(
+            Code.DUPLICATE_NAME,
+            f"two layers are named `{name}`",
+            span,
+            secondary=() if same else [Label(first, "the first one")],
+            help=f"number them: `as {name.rsplit('.', 1)[-1]}[i]` with a loop variable `i`" if same else None,
+        )
+        return False
+
+    def bind(self, env: Env, name: tree.Name, value: Known, what: str = "value") -> None:
+        """Bind a name in its scope, or again where that is allowed."""
+        self.usage.bind(name.text, name.span, what)
+        outer = env.scope.rebindable(name.text) if what == "value" else None
+        if outer is not None:
+            outer.value, outer.span = value, name.span
+            return
+        present = env.scope.bindings.get(name.text)
+        if present is not None:
+            self.error(
+                Code.REBOUND,
+                f"`{name.text}` is bound already",
+                name.span,
+                secondary=[Label(present.span, "bound here")],
+                help="take another name; only inside `for` and `if` may an outer name be bound again",
+            )
+            return
+        if env.scope.inner:
+            env.frame.locals[name.text] = name.span
+        env.scope.bindings[name.text] = Binding(value, name.span, what)
+
+    def add(self, node: Node, span: Span) -> Node:
+        """Append a node whose name was claimed."""
+        if len(self.graph.nodes) >= limits.MAX_NODES:
+            raise ResourceLimit.of(
+                Code.LIMIT_NODES, f"a network may have at most {limits.MAX_NODES:,} layers and weights", span
+            )
+        return self.graph.add(node)
