@@ -1,0 +1,182 @@
+"""Shared by the verbs: options, the state of one command line, and how things are printed and written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import click
+
+from netdsl.diagnostics import Diagnostic, render
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+SCHEMA = 1
+MAX_BATCH = 65_536
+
+
+@dataclass
+class Session:
+    """One run of the command line. ``json``: errors and results are JSON documents on stdout."""
+
+    arguments: tuple[str, ...] = ()
+    json: bool = False
+
+
+# -- printing ----------------------------------------------------------------------------------------
+
+
+def print_diagnostics(session: Session, diagnostics: Iterable[Diagnostic]) -> None:
+    """Errors and warnings: code frames on stderr, or one JSON document on stdout."""
+    found = tuple(diagnostics)
+    if session.json:
+        print_json({"diagnostics": [item.to_json() for item in found]})
+    elif found:
+        print(render(found, color=has_color(sys.stderr), width=_width(sys.stderr)), file=sys.stderr)
+
+
+def print_warnings(session: Session, warnings: Sequence[Diagnostic]) -> None:
+    """Warnings of a run that goes on: on stderr, and nowhere in a JSON run (``check --json`` has them)."""
+    if warnings and not session.json:
+        print_diagnostics(session, warnings)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON document on stdout, with the schema's number in front."""
+    print(json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False))
+
+
+def has_color(stream: TextIO) -> bool:
+    """Colour on a terminal only, and not where NO_COLOR (no-color.org) or a dumb terminal says otherwise."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _width(stream: TextIO) -> int:
+    if not stream.isatty():
+        return 100
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def write_output(path: Path | None, content: str | bytes) -> None:
+    """To stdout, or whole to a file: never half of it. Raises UserError where the path cannot be a file."""
+    if path is None or str(path) == "-":
+        if isinstance(content, str):
+            sys.stdout.write(content)
+        else:
+            sys.stdout.buffer.write(content)
+        return
+    from netdsl.weights.atomic import write_atomically
+
+    data = content.encode() if isinstance(content, str) else content
+    write_atomically(_writable_file(path), data)
+
+
+def _writable_file(path: Path) -> Path:
+    """The file behind links. Devices and folders are refused: a rename would replace them."""
+    from netdsl.diagnostics import Code, UserError
+
+    real = Path(os.path.realpath(path))
+    if real.exists() and not real.is_file():
+        kind = "a folder" if real.is_dir() else "not a regular file"
+        raise UserError.of(Code.FILE_NOT_WRITABLE, f"`{path}` is {kind}", help="name a file, or leave out -o for stdout")
+    return real
+
+
+# -- options -----------------------------------------------------------------------------------------
+
+
+def json_option(function: Function) -> Function:
+    """``--json``; kept in the session so that errors come as JSON too."""
+
+    def keep(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            session = context.find_object(Session)
+            assert session is not None
+            session.json = True
+
+    return click.option(
+        "--json", is_flag=True, is_eager=True, expose_value=False, callback=keep, help="Print JSON for other programs."
+    )(function)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """``--set name=value``; the net's declaration says what the value may be."""
+
+    name: str
+    value: str
+
+
+class _AssignmentType(click.ParamType[Assignment]):
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Assignment:
+        name, equals, text = str(value).partition("=")
+        if not equals or not name.strip().isidentifier() or not text.strip():
+            self.fail(f"`{value}` is not of the form name=value, such as classes=37.", param, ctx)
+        return Assignment(name.strip(), text.strip())
+
+
+class _SizeType(click.ParamType[tuple[int, int]]):
+    name = "HxW"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        found = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", str(value))
+        if not found:
+            self.fail(f"`{value}` is not a size such as 224x224 (height x width).", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+def network_options(function: Function) -> Function:
+    """FILE with ``--net``, ``--set`` and ``--size``: the parameters ``file``, ``net``, ``settings``, ``size``."""
+    for option in (
+        click.option("--size", type=_SizeType(), help="Bind the symbolic sizes H and W of the input."),
+        click.option(
+            "--set", "settings", type=_AssignmentType(), multiple=True, help="Give an argument of the net a value."
+        ),
+        click.option("--net", metavar="NAME", help="The net to take where the file has several."),
+        click.argument("file", metavar="FILE"),
+    ):
+        function = option(function)
+    return function
+
+
+def batch_option(default: int) -> Callable[[Function], Function]:
+    """``--batch N``."""
+    return click.option(
+        "--batch", type=click.IntRange(1, MAX_BATCH), default=default, show_default=True, metavar="N",
+        help="Samples processed together.",
+    )  # fmt: skip
+
+
+def target_option(function: Function) -> Function:
+    """``--target cpu`` or ``cpu:avx2``."""
+    return click.option(
+        "--target", default="cpu", show_default=True, metavar="TARGET",
+        help="What to make code for: `cpu` is this machine, `cpu:avx2` a kind of machine.",
+    )(function)  # fmt: skip
+
+
+def threads_option(function: Function) -> Function:
+    """``--threads N``; results have the same bits for any number."""
+    return click.option(
+        "--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads to use.  [default: the cores allowed]"
+    )(function)
+
+
+def session_of(context: click.Context) -> Session:
+    """The session of the running command."""
+    session = context.find_object(Session)
+    assert session is not None
+    return session
