@@ -6,8 +6,7 @@ they call each other only through :class:`Run`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -119,15 +118,16 @@ class Run:
 
     def evaluate(self, env: Env, expr: tree.Expr, spot: Spot | None = None) -> Known:
         """The value of an expression; UNKNOWN after an error."""
-        with self._level(expr.span):
+        self._enter(expr.span)
+        try:
             return _EXPRESSIONS[type(expr)](self, env, expr, spot or env.spot())
+        finally:
+            self._nesting -= 1
 
     def apply(self, env: Env, expr: tree.Expr, given: Known, spot: Spot) -> Known:
         """What comes out of a stage when ``given`` is piped into it."""
-        with self._level(expr.span):
-            handler = _STAGES.get(type(expr))
-            if handler is not None:
-                return handler(self, env, expr, given, spot)
+        handler = _STAGES.get(type(expr))
+        if handler is None:
             self.error(
                 Code.WRONG_TYPE,
                 "a layer, a block or a group stands behind `->`",
@@ -135,6 +135,11 @@ class Run:
                 help="arithmetic on tensors is written before the pipe: `(a + b) -> relu`",
             )
             return UNKNOWN
+        self._enter(expr.span)
+        try:
+            return handler(self, env, expr, given, spot)
+        finally:
+            self._nesting -= 1
 
     def execute(self, env: Env, item: tree.Statement) -> None:
         self.count_step(item.span)
@@ -148,16 +153,12 @@ class Run:
 
     # -- limits ------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _level(self, span: Span) -> Iterator[None]:
+    def _enter(self, span: Span) -> None:
+        """One level deeper."""
         self.count_step(span)
-        self._nesting += 1
-        if self._nesting > limits.MAX_NESTING:
+        if self._nesting >= limits.MAX_NESTING:
             raise ResourceLimit.of(Code.LIMIT_DEPTH, "blocks and expressions are nested too deeply", span)
-        try:
-            yield
-        finally:
-            self._nesting -= 1
+        self._nesting += 1
 
     def count_step(self, span: Span) -> None:
         self._steps += 1
