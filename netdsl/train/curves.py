@@ -11,8 +11,9 @@ _TRAIN, _STEP, _TEST = "#0969da", "#a8c7ee", "#bc4c00"
 _MAX_STEP_POINTS = 600
 
 
-def training_curves(records: Sequence[dict[str, Any]], metric: str | None) -> bytes:
-    """A PNG picture of the lines of a `metrics.jsonl`; ``metric`` names the one to show beside the losses."""
+def training_curves(records: Sequence[dict[str, Any]], metric: str | None, percent: bool) -> bytes:
+    """A PNG picture of the lines of a `metrics.jsonl`; ``metric`` names the one to show beside the losses,
+    ``percent`` says whether it is a share of 1."""
     epochs = [record for record in records if record["kind"] == "epoch"]
     steps = [record for record in records if record["kind"] == "step"]
     stride = max(1, len(steps) // _MAX_STEP_POINTS)
@@ -25,6 +26,6 @@ def training_curves(records: Sequence[dict[str, Any]], metric: str | None) -> by
     if metric is not None:
         points = [(r["epoch"], r["test"][metric]) for r in epochs]
         panels.append(
-            Panel(f"{metric} on the test set", "epochs", [Series("test", points, _TEST)], percent=True)
+            Panel(f"{metric} on the test set", "epochs", [Series("test", points, _TEST)], percent=percent)
         )
     return draw_panels(panels)

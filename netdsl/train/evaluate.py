@@ -31,8 +31,10 @@ class Evaluator:
         self, recipe: Recipe, prepared: Prepared, make: MakeExecutor, parameters: Mapping[str, Array]
     ) -> None:
         self._recipe, self._prepared = recipe, prepared
-        wanted = dict.fromkeys(metric.scores for metric in recipe.metrics)
-        self._split = split_loss(recipe.graph, recipe.loss, wanted)
+        self._counted = [metric for metric in recipe.metrics if metric.kind != "mean"]
+        losses = {metric.name: metric.value for metric in recipe.metrics if metric.kind == "mean"}
+        wanted = dict.fromkeys(metric.value for metric in self._counted)
+        self._split = split_loss(recipe.graph, {"loss": recipe.loss, **losses}, wanted)
         self._tail = Interpreter(self._split.tail)
         self._batch = min(recipe.batch, len(prepared))
         self._forward_names = {node.name for node in self._split.forward.params}
@@ -44,19 +46,19 @@ class Evaluator:
         """``loss`` and every metric by name. ``confusion`` is a metric whose scores are to be counted into
         a [classes, classes] matrix. Raises NumericFailure when the loss is not finite."""
         self._executor.set_parameters(self._of_forward(parameters))
-        loss, metrics = Mean(), {metric.name: Mean() for metric in self._recipe.metrics}
+        means = {name: Mean() for name in ("loss", *(metric.name for metric in self._recipe.metrics))}
         for batch in evaluation_batches(self._prepared, self._batch):
             values = self._forward(batch)
-            mean_loss = float(self._tail.run(values, parameters).outputs["loss"])
-            loss.add(mean_loss * batch.count, batch.count)
-            for metric in self._recipe.metrics:
-                scores, labels = values[self._split.scores[metric.scores]], values[metric.target]
-                metrics[metric.name].add(*measure(metric, scores, labels))
+            for name, loss in self._tail.run(values, parameters).outputs.items():
+                means[name].add(float(loss) * batch.count, batch.count)
+            for metric in self._counted:
+                scores, labels = values[self._split.scores[metric.value]], values[metric.target]
+                means[metric.name].add(*measure(metric, scores, labels))
                 if confusion is not None and confusion[0] is metric:
                     confusion[1][...] += confusion_matrix(scores, labels, len(confusion[1]))
-        if not np.isfinite(loss.value):
-            raise NumericFailure.of(Code.NOT_FINITE, f"the loss on the test set is {loss.value}")
-        return {"loss": loss.value, **{name: mean.value for name, mean in metrics.items()}}
+        if not np.isfinite(means["loss"].value):
+            raise NumericFailure.of(Code.NOT_FINITE, f"the loss on the test set is {means['loss'].value}")
+        return {name: mean.value for name, mean in means.items()}
 
     def _forward(self, batch: Batch) -> dict[str, Array]:
         """Outputs of the forward part and all inputs, without the samples that fill the batch."""
@@ -86,5 +88,7 @@ def measure(metric: Metric, scores: Array, labels: Array) -> tuple[float, int]:
 
 
 def primary(metrics: Sequence[Metric], test: Mapping[str, float]) -> float:
-    """What `best` is chosen by, larger being better: the first metric, or else the loss."""
-    return test[metrics[0].name] if metrics else -test["loss"]
+    """What `best` is chosen by, larger being better: the first metric, or else the loss (negated)."""
+    if metrics and metrics[0].kind != "mean":
+        return test[metrics[0].name]
+    return -test[metrics[0].name if metrics else "loss"]

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 
 @dataclass(frozen=True)
 class EpochSummary:
-    """One finished epoch. ``test`` has the mean loss as ``loss`` and each metric by its name."""
+    """One finished epoch. ``test`` has the mean loss as ``loss`` and each metric by its name; those named in
+    ``shares`` are shares of 1."""
 
     epoch: int
     epochs: int
     loss: float
     test: Mapping[str, float]
+    shares: Collection[str]
     seconds: float
     best: bool
 
     def line(self) -> str:
         width = len(str(self.epochs))
-        test = "  ".join(format_metric(name, value) for name, value in self.test.items() if name != "loss")
+        test = "  ".join(
+            format_metric(name, value, name in self.shares)
+            for name, value in self.test.items()
+            if name != "loss"
+        )
         return (
             f"epoch {self.epoch:{width}d}/{self.epochs}  loss {self.loss:.4f}  "
             f"test loss {self.test['loss']:.4f}  {test}{'  ' if test else ''}{self.seconds:.1f} s"
@@ -29,9 +35,9 @@ class EpochSummary:
         )
 
 
-def format_metric(name: str, value: float) -> str:
-    """Shares of one, as all metrics but the loss are, in percent."""
-    return f"{name} {value:.4f}" if name == "loss" else f"{name} {100 * value:.2f}%"
+def format_metric(name: str, value: float, share: bool) -> str:
+    """A share of 1 in percent, anything else as a number."""
+    return f"{name} {100 * value:.2f}%" if share else f"{name} {value:.4f}"
 
 
 class Reporter(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from netdsl.data.augment import Augmentation, Crop, Flip, Rotate, Shift
 from netdsl.data.base import Fit
@@ -16,13 +16,16 @@ from netdsl.train.schedule import Schedule
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of the scores (a value of the graph) against a target: ``top1``, ``topk`` or
-    ``pixel_accuracy``. ``name`` is what it is called in reports and files."""
+    """A measure of the test set. ``name`` is what it is called in reports and files.
+
+    ``top`` and ``pixel_accuracy`` compare ``value``, scores of classes, with the input ``target``: the share
+    that is right (among the ``k`` best). ``mean`` is a loss: one number a batch, the smaller the better.
+    """
 
     name: str
-    kind: str
-    scores: Value
-    target: str
+    kind: Literal["top", "pixel_accuracy", "mean"]
+    value: Value
+    target: str = ""
     k: int = 1
 
 
@@ -52,6 +55,10 @@ class Recipe:
     schedule: Schedule
     augment: tuple[AugmentStep, ...] = ()
     metrics: tuple[Metric, ...] = ()
+
+    def shares(self) -> frozenset[str]:
+        """The metrics that are shares of 1."""
+        return frozenset(metric.name for metric in self.metrics if metric.kind != "mean")
 
     def image_input(self) -> tuple[str, tuple[int, ...]]:
         """Name and shape [C, H, W] of the input that pictures go to."""

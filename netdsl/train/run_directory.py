@@ -111,8 +111,8 @@ class RunDirectory:
         write_atomically(self.metrics, lines.encode())
         return checkpoint
 
-    def draw_curves(self, metric: str | None) -> None:
+    def draw_curves(self, metric: str | None, percent: bool) -> None:
         """Draw what `metrics.jsonl` holds; see :mod:`netdsl.train.curves`."""
         from netdsl.train.curves import training_curves
 
-        write_atomically(self.curves, training_curves(self.records(), metric))
+        write_atomically(self.curves, training_curves(self.records(), metric, percent))

@@ -18,16 +18,17 @@ from netdsl.ir.graph import Graph, Node, Value
 @dataclass(frozen=True)
 class SplitLoss:
     """``forward`` has the outputs named in ``scores`` and those that ``tail`` has as inputs; ``tail`` has
-    the output ``loss``. Inputs of the net that ``tail`` needs are inputs of it under their own names."""
+    one output for each loss. Inputs of the net that ``tail`` needs are inputs of it under their own names."""
 
     forward: Graph
     tail: Graph
     scores: Mapping[Value, str]
 
 
-def split_loss(graph: Graph, loss: Value, wanted: Iterable[Value]) -> SplitLoss:
-    """Split ``graph`` at the reductions of ``loss``; ``wanted`` are further values the first part must give."""
-    needed = _ancestors(loss)
+def split_loss(graph: Graph, losses: Mapping[str, Value], wanted: Iterable[Value]) -> SplitLoss:
+    """Split ``graph`` at the reductions of ``losses``, each one number a batch; ``wanted`` are further
+    values that the first part must give."""
+    needed = _ancestors(losses.values())
     tail = Graph(f"{graph.name}.loss")
     table: dict[Value, Value] = {}
     outputs: dict[str, Value] = {}
@@ -40,7 +41,7 @@ def split_loss(graph: Graph, loss: Value, wanted: Iterable[Value]) -> SplitLoss:
         inputs = [table[value] for value in node.inputs]
         twin = Node(node.op, node.name, inputs, dict(node.attrs), node.types, node.spans, node.epilogue)
         table.update(zip(node.outputs, tail.add(twin).outputs, strict=True))
-    tail.outputs = {"loss": table[loss]}
+    tail.outputs = {name: table[loss] for name, loss in losses.items()}
     tail.prune()
     used = {node.name for node in tail.inputs}
     return _with_forward(graph, tail, {n: v for n, v in outputs.items() if n in used}, wanted)
@@ -70,9 +71,9 @@ def _with_forward(graph: Graph, tail: Graph, outputs: dict[str, Value], wanted: 
     return SplitLoss(forward, tail, scores)
 
 
-def _ancestors(value: Value) -> set[Node]:
+def _ancestors(values: Iterable[Value]) -> set[Node]:
     found: set[Node] = set()
-    stack = [value.node]
+    stack = [value.node for value in values]
     while stack:
         node = stack.pop()
         if node not in found:

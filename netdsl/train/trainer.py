@@ -165,8 +165,11 @@ class Loop:
         if best:
             self._checkpoint().save(self._run.best)
         self._checkpoint().save(self._run.last)
-        self._run.draw_curves(recipe.metrics[0].name if recipe.metrics else None)
-        self._reporter.end_epoch(EpochSummary(progress.epoch, recipe.epochs, loss, self._test, seconds, best))
+        shown = recipe.metrics[0].name if recipe.metrics else None
+        self._run.draw_curves(shown, shown in recipe.shares())
+        self._reporter.end_epoch(
+            EpochSummary(progress.epoch, recipe.epochs, loss, self._test, recipe.shares(), seconds, best)
+        )
 
     def _interrupt(self, stop: StopRequest) -> None:
         assert stop.pending is not None

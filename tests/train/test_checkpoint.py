@@ -101,14 +101,14 @@ def test_curves_are_a_picture(tmp_path: Path) -> None:
     from PIL import Image
 
     run = RunDirectory.create(tmp_path / "run")
-    run.draw_curves("top1")
+    run.draw_curves("top1", True)
     for epoch in (1, 2):
         run.append({"kind": "step", "step": epoch, "at": epoch, "loss": 2 / epoch})
         test = {"loss": 1.0, "top1": 0.5}
         run.append({"kind": "epoch", "step": epoch, "epoch": epoch, "loss": 2 / epoch, "test": test})
-        run.draw_curves("top1")
+        run.draw_curves("top1", True)
     assert Image.open(run.curves).size == (1520, 460)
-    run.draw_curves(None)
+    run.draw_curves(None, False)
     assert Image.open(run.curves).size == (760, 460)
 
 
