@@ -2,6 +2,53 @@
 
 from __future__ import annotations
 
-from netdsl_llvm.registry import ELEMENTWISE, register
+from dataclasses import dataclass
+
+from netdsl.ir.graph import Node
+from netdsl.plan.layout import canonical
+from netdsl_llvm.conv_lowerings import LOWERINGS as CONVOLUTIONS
+from netdsl_llvm.registry import ELEMENTWISE, Lowering, register
+from netdsl_llvm.scratch import partial_sums
+from netdsl_llvm.target import Target
+
+
+@dataclass(frozen=True)
+class Summing(Lowering):
+    """A kernel that leaves `sums` partial sums over operand 0."""
+
+    sums: int = 1
+
+    def scratch(self, target: Target, node: Node, batch: int, threads: int) -> int:
+        return partial_sums(node.inputs[0].type, batch, target.lanes, self.sums)
+
 
 register("map", ELEMENTWISE)
+register("mean_grad", Lowering("elementwise", "emit_mean_grad", overwrites=(1, 2)))
+register("sgd", Lowering("elementwise", "emit_sgd"))
+register("sum_to", Summing("reduce", "emit_sum_to"))
+for loss in ("mse", "bce", "bce_logits"):
+    register(loss, Summing("reduce", "emit_mean_loss"))
+register("bn_train", Summing("norm", "emit_train", sums=2))
+register("bn_train_grad", Summing("norm", "emit_grad", sums=2))
+for op, lowering in CONVOLUTIONS.items():
+    register(op, lowering)
+for name in ("softmax", "log_softmax"):
+    register(name, Lowering("softmax", overwrites=(0,)))
+    register(f"{name}_grad", Lowering("softmax", "emit_grad", overwrites=(0, 1)))
+
+
+@dataclass(frozen=True)
+class RowTotals(Lowering):
+    """A kernel that leaves some numbers for every row of positions of its last operand's neighbour, the logits."""
+
+    logits: int = 0
+    numbers: int = 2
+
+    def scratch(self, target: Target, node: Node, batch: int, threads: int) -> int:
+        kind = node.inputs[self.logits].type
+        needed = self.logits == 0 or node.attrs.get("ignore") is not None
+        return self.numbers * (batch if kind.batched else 1) * canonical(kind.shape)[1] if needed else 0
+
+
+register("cross_entropy", RowTotals("loss"))
+register("cross_entropy_grad", RowTotals("loss", "emit_grad", overwrites=(1,), logits=1, numbers=1))

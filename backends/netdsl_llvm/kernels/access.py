@@ -31,11 +31,6 @@ class Access:
             return k.load_broadcast(pointer, offset)
         return k.load(pointer, offset, align=4 * k.lanes)
 
-    @property
-    def mode(self) -> str:
-        """What of this the code depends on when the strides are arguments."""
-        return "s" if self.splat else "v"
-
 
 def blocked(view: View, lanes: int) -> Blocked:
     """The view's layout, which must be blocked by the target's lanes."""

@@ -1,125 +1,101 @@
-"""Elementwise ops: any scalar expression over blocked operands, or over equal packed weights."""
+"""Elementwise ops: any scalar expressions over blocked operands, or over equal packed weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from netdsl.ir.scalar import Expr, variables
+from netdsl.ir.scalar import Const, Expr, Var, substitute, variables
 from netdsl.plan.layout import Blocked, canonical
 from netdsl.plan.plan import Step
 from netdsl_llvm.codegen import RunBuilder, call_of
-from netdsl_llvm.emit import Index, Kernel
+from netdsl_llvm.emit import Kernel
 from netdsl_llvm.kernels.access import Access, broadcast_access, own_access
 from netdsl_llvm.kernels.expression import digest, emit_expression, keeps_zero
+from netdsl_llvm.kernels.space import Space
 from netdsl_llvm.registry import scalar_expression
 
 CHUNK = 128
-
-
-@dataclass(frozen=True)
-class Space:
-    """The places of a result, and how its operands (the result itself last) are reached from them."""
-
-    batch: int
-    blocks: int
-    height: int
-    width: int
-    accesses: tuple[Access, ...]
-
-    def collapsed(self, *, channels: bool) -> Space:
-        """Fewer, longer rows where all operands lie contiguously; over channel blocks and samples if `channels`."""
-        space = self
-        if self.height == 1 or all(a.h == a.w * self.width for a in self.accesses):
-            joined = tuple(Access(a.n, a.cb, 0, a.w, a.splat) for a in self.accesses)
-            space = Space(self.batch, self.blocks, 1, self.height * self.width, joined)
-        if not channels or space.height != 1:
-            return space
-        if space.blocks == 1 or all(a.cb == a.w * space.width for a in space.accesses):
-            joined = tuple(Access(a.n, 0, 0, a.w, a.splat) for a in space.accesses)
-            space = Space(space.batch, 1, 1, space.blocks * space.width, joined)
-        if space.blocks == 1 and (space.batch == 1 or all(a.n == a.w * space.width for a in space.accesses)):
-            joined = tuple(Access(0, 0, 0, a.w, a.splat) for a in space.accesses)
-            space = Space(1, 1, 1, space.batch * space.width, joined)
-        return space
 
 
 def emit(run: RunBuilder, step: Step) -> None:
     """An op whose OpDef gives a scalar expression."""
     expr = scalar_expression(step.op, call_of(step))
     assert expr is not None
-    emit_map(run, step, expr)
+    emit_map(run, step, [expr])
 
 
-def emit_map(run: RunBuilder, step: Step, expr: Expr) -> None:
-    """Result 0 = `expr` of the operands."""
-    if isinstance(step.outputs[0].layout, Blocked):
-        space, channels = _blocked_space(run, step), canonical(step.output_types[0].shape)[0]
-    else:
-        space, channels = _flat_space(run, step), run.target.lanes
-    splats = any(access.splat for access in space.accesses)
-    partial = channels % run.target.lanes != 0
-    masks = partial and (splats or not keeps_zero(expr, len(step.inputs)))
-    _call(run, step, expr, space.collapsed(channels=not masks), channels if masks else None)
+def emit_mean_grad(run: RunBuilder, step: Step) -> None:
+    """(g, a, b): `g * expr(a, b) / count`, count all elements of all samples."""
+    layout = step.outputs[0].layout
+    assert isinstance(layout, Blocked)
+    count = layout.batch * step.output_types[0].elements
+    term = substitute(step.attrs["expr"], {Var(0): Var(1), Var(1): Var(2)})
+    emit_map(run, step, [(Var(0) * Const(1.0 / count)) * term])
+
+
+def emit_sgd(run: RunBuilder, step: Step) -> None:
+    """(w, g, m, lr) -> (w', m'); see the op."""
+    w, g, m, lr = (Var(index) for index in range(4))
+    momentum = float(step.attrs["momentum"])
+    direction = g + float(step.attrs["weight_decay"]) * w
+    velocity = momentum * m + direction
+    move = direction + momentum * velocity if step.attrs["nesterov"] else velocity
+    emit_map(run, step, [w - lr * move, velocity])
+
+
+def emit_map(run: RunBuilder, step: Step, results: Sequence[Expr]) -> None:
+    """Result i = `results[i]` of the operands; operands may be overwritten, for all are read first."""
+    space = _blocked_space(run, step) if isinstance(step.outputs[0].layout, Blocked) else _flat_space(run, step)
+    channels = canonical(step.output_types[0].shape)[0]
+    splats = [space.accesses[f"x{index}"].splat for index in range(len(step.inputs))]
+    partial = isinstance(step.outputs[0].layout, Blocked) and channels % run.target.lanes != 0
+    masked = partial and not all(keeps_zero(expr, splats) for expr in results)
+    used = sorted(set().union(*(variables(expr) for expr in results)))
+    names = [f"x{index}" for index in used] + [f"y{index}" for index in range(len(results))]
+    space = Space(space.batch, space.blocks, space.height, space.width, {name: space.accesses[name] for name in names})
+    space = space.joined_rows() if masked else space.joined_maps()
+    views = {f"x{i}": view for i, view in enumerate(step.inputs)} | {f"y{i}": v for i, v in enumerate(step.outputs)}
+    key = f"map_{digest((list(map(str, results)), space.modes, masked))}"
+    integers = space.arguments() | ({"channels": channels} if masked else {})
+    run.call(key, lambda k: _build(k, space.bound(k), results, used, masked), {n: views[n] for n in names}, integers)
 
 
 def _blocked_space(run: RunBuilder, step: Step) -> Space:
     lanes, result = run.target.lanes, step.output_types[0]
-    operands = [broadcast_access(v, t, result, lanes) for v, t in zip(step.inputs, step.input_types, strict=True)]
+    accesses = {f"y{index}": own_access(view, lanes) for index, view in enumerate(step.outputs)}
+    for index, (view, kind) in enumerate(zip(step.inputs, step.input_types, strict=True)):
+        accesses[f"x{index}"] = broadcast_access(view, kind, result, lanes)
     layout = step.outputs[0].layout
     assert isinstance(layout, Blocked)
-    accesses = (*operands, own_access(step.outputs[0], lanes))
     return Space(layout.batch, layout.blocks, layout.height, layout.width, accesses)
 
 
 def _flat_space(run: RunBuilder, step: Step) -> Space:
-    """Packed operands of one layout and scalars: one row of vectors (and a partial one, see `_call`)."""
+    """Packed operands of one layout and scalars, as one row of vectors."""
     lanes, layout = run.target.lanes, step.outputs[0].layout
     assert layout is not None
     if layout.size % lanes:
         raise ValueError(f"a packed weight of {layout.size} elements is not whole vectors")
-    row = Access(0, 0, 0, lanes)
-    scalar = Access(0, 0, 0, 0, splat=True)
-    packed = [not isinstance(view.layout, Blocked) for view in step.inputs]
-    accesses = (*(row if is_packed else scalar for is_packed in packed), row)
+    row, scalar = Access(0, 0, 0, lanes), Access(0, 0, 0, 0, splat=True)
+    accesses = {f"y{index}": row for index in range(len(step.outputs))}
+    for index, view in enumerate(step.inputs):
+        accesses[f"x{index}"] = scalar if isinstance(view.layout, Blocked) else row
     return Space(1, 1, 1, layout.size // lanes, accesses)
 
 
-def _call(run: RunBuilder, step: Step, expr: Expr, space: Space, channels: int | None) -> None:
-    used = sorted(variables(expr))
-    shape = tuple((index, space.accesses[index].mode, space.accesses[index].w) for index in used)
-    key = f"map_{digest((str(expr), shape, channels is None))}"
-    integers: dict[str, Index] = {
-        "batch": space.batch, "blocks": space.blocks, "height": space.height, "width": space.width,
-    }  # fmt: skip
-    if channels is not None:
-        integers["channels"] = channels
-    for name, access in [(f"x{i}", space.accesses[i]) for i in used] + [("y", space.accesses[-1])]:
-        integers |= {f"{name}_n": access.n, f"{name}_cb": access.cb, f"{name}_h": access.h}
-    pointers = {f"x{i}": step.inputs[i] for i in used} | {"y": step.outputs[0]}
-    modes = {f"x{i}": (w, mode == "s") for i, mode, w in shape}
-    run.call(key, lambda k: _build(k, expr, used, modes, channels is not None), pointers, integers)
-
-
-def _build(k: Kernel, expr: Expr, used: list[int], modes: dict[str, tuple[int, bool]], masked: bool) -> None:
+def _build(k: Kernel, space: Space, results: Sequence[Expr], used: list[int], masked: bool) -> None:
     """Work items are pieces of rows; inside, one vector a pixel."""
-    width = k.arg("width")
-    pieces = k.div(k.add(width, CHUNK - 1), CHUNK)
-    begin, end = k.share(k.mul(k.arg("batch"), k.arg("blocks"), k.arg("height"), pieces))
+    pieces = k.div(k.add(space.width, CHUNK - 1), CHUNK)
+    begin, end = k.share(k.mul(space.batch, space.blocks, space.height, pieces))
     with k.loop(begin, end) as item:
-        n, cb, h, piece = k.split(item, k.arg("blocks"), k.arg("height"), pieces)
-        starts = {}
-        for name, (_, _) in (modes | {"y": (0, False)}).items():
-            access = Access(k.arg(f"{name}_n"), k.arg(f"{name}_cb"), k.arg(f"{name}_h"), 0)
-            starts[name] = k.at(k.arg(name), access.offset(k, n, cb, h, 0))
-        limit = k.sub(k.arg("channels"), k.mul(cb, k.lanes)) if masked else None
+        n, cb, h, piece = k.split(item, space.blocks, space.height, pieces)
+        rows = space.rows(k, n, cb, h)
         first = k.mul(piece, CHUNK)
-        with k.loop(first, k.min(k.add(first, CHUNK), width)) as w:
-            operands = {}
-            for index in used:
-                stride, splat = modes[f"x{index}"]
-                access = Access(0, 0, 0, stride, splat)
-                operands[index] = access.load(k, starts[f"x{index}"], k.mul(w, stride))
-            value = emit_expression(k, expr, operands or {-1: k.v(0.0)})
-            if limit is not None:
-                value = k.keep_lanes(value, limit)
-            k.store(value, starts["y"], k.mul(w, k.lanes), align=4 * k.lanes)
+        with k.loop(first, k.min(k.add(first, CHUNK), space.width)) as w:
+            operands = {index: space.load(k, rows, f"x{index}", w) for index in used}
+            values = [emit_expression(k, expr, operands or {-1: k.v(0.0)}) for expr in results]
+            if masked:
+                limit = k.sub(k.arg("channels"), k.mul(cb, k.lanes))
+                values = [k.keep_lanes(value, limit) for value in values]
+            for index, value in enumerate(values):
+                space.store(k, rows, f"y{index}", w, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,8 @@ def _emit_new(k: Kernel, expr: Expr, operands: Mapping[int, Value], like: Value,
             return k.fma(sub(a), sub(b), sub(c))
         case Binary(op=("max" | "min") as op, x=x, y=y):
             return _extreme(k, op, x, y, sub(x), sub(y))
+        case Binary(op="sub", x=c, y=Binary(op="mul", x=a, y=b)):
+            return k.fma(k.b.fneg(sub(a)), sub(b), sub(c))
         case Binary(op=op, x=x, y=y):
             arithmetic = {"add": k.b.fadd, "sub": k.b.fsub, "mul": k.b.fmul, "div": k.b.fdiv}
             return arithmetic[op](sub(x), sub(y))
@@ -63,9 +65,13 @@ def _extreme(k: Kernel, op: str, x: Expr, y: Expr, a: Value, b: Value) -> Value:
     return k.b.select(k.b.fcmp_unordered("uno", a, a), a, chosen)
 
 
-def keeps_zero(expr: Expr, operands: int) -> bool:
-    """Whether the expression is 0 where all its operands are: then zero pad channels stay zero by themselves."""
-    value = evaluate(expr, [np.zeros((), np.float32)] * max(operands, 1))
+def keeps_zero(expr: Expr, splats: Sequence[bool]) -> bool:
+    """Whether the expression is 0 where its operands are: then pad channels stay zero by themselves.
+
+    Operands marked in `splats` have the same value in all lanes, so any value there.
+    """
+    zeros = [np.full((), 1.5 if splat else 0.0, np.float32) for splat in splats] or [np.zeros((), np.float32)]
+    value = evaluate(expr, zeros)
     return bool(value == 0) and not bool(np.signbit(value))
 
 
@@ -95,8 +101,9 @@ class Epilogue:
         views, kinds = step.inputs[first:], step.input_types[first:]
         accesses = tuple(broadcast_access(v, t, result, lanes) for v, t in zip(views, kinds, strict=True))
         channels = result.shape[0] if result.shape else 1
-        plain = zero_padded and (step.epilogue is None or keeps_zero(step.epilogue, 1 + len(views)))
-        masks = channels % lanes != 0 and not (plain and not any(a.splat for a in accesses))
+        splats = [False, *(access.splat for access in accesses)]
+        plain = zero_padded and (step.epilogue is None or keeps_zero(step.epilogue, splats))
+        masks = channels % lanes != 0 and not plain
         pointers = {f"e{index}": view for index, view in enumerate(views)}
         return Epilogue(step.epilogue, pointers, accesses, channels, masks)
 

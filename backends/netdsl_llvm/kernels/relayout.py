@@ -20,7 +20,7 @@ def emit_relayout(run: RunBuilder, step: Step) -> None:
     source, result = step.inputs[0].layout, step.outputs[0].layout
     if not isinstance(source, Blocked) or not isinstance(result, Blocked):
         raise Unsupported("relayout", "cpu", f"no kernel moves {source} to {result}", step.spans)
-    emit_map(run, step, Var(0))
+    emit_map(run, step, [Var(0)])
 
 
 def emit_load(run: RunBuilder, step: Step) -> None:

@@ -1,0 +1,153 @@
+"""Batch normalization over the batch's own statistics, and its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netdsl.plan.layout import canonical
+from netdsl.plan.plan import Step
+from netdsl_llvm import vmath
+from netdsl_llvm.codegen import RunBuilder
+from netdsl_llvm.emit import FLOAT, Index, Kernel, Value
+from netdsl_llvm.kernels.expression import digest
+from netdsl_llvm.kernels.walk import Walk
+
+_FORWARD = ("y", "mean", "inverse", "new_mean", "new_var")
+
+
+def emit_train(run: RunBuilder, step: Step) -> None:
+    """(x, weight, bias, running mean, running var) -> (y, mean, inverse std, running mean', running var')."""
+    assert step.scratch is not None
+    lanes, eps, momentum = run.target.lanes, float(step.attrs["eps"]), float(step.attrs["momentum"])
+    operands = dict(zip(("x", "weight", "bias", "old_mean", "old_var"), step.inputs, strict=True))
+    results = dict(zip(_FORWARD, step.outputs, strict=True))
+    walk = Walk.over({"x": step.inputs[0], "y": step.outputs[0]}, lanes)
+    integers = walk.arguments() | {"channels": canonical(step.input_types[0].shape)[0]}
+    means, squares = step.scratch, run.k.at(run.pointer(step.scratch), walk.items * lanes)
+    sums: dict[str, Any] = {"x": operands["x"], "y": results["y"], "means": means, "squares": squares}
+    run.call("bn_sum", lambda k: _sum(k, walk.bound(k)), sums, integers)
+    run.barrier()
+    run.call("bn_squares", lambda k: _squares(k, walk.bound(k)), sums, integers)
+    run.barrier()
+    key = f"bn_normalize_{digest((eps, momentum))}"
+    run.call(key, lambda k: _normalize(k, walk.bound(k), eps, momentum), sums | operands | results, integers)
+
+
+def emit_grad(run: RunBuilder, step: Step) -> None:
+    """(g, x, weight, mean, inverse std) -> (dx, dweight, dbias)."""
+    assert step.scratch is not None
+    operands = dict(zip(("g", "x", "weight", "mean", "inverse"), step.inputs, strict=True))
+    results = dict(zip(("dx", "dweight", "dbias"), step.outputs, strict=True))
+    walk = Walk.over({"g": step.inputs[0], "x": step.inputs[1], "dx": step.outputs[0]}, run.target.lanes)
+    pointers: dict[str, Any] = {**operands, "dx": results["dx"], "partial": step.scratch}
+    run.call("bn_grad_sums", lambda k: _grad_sums(k, walk.bound(k)), pointers, walk.arguments())
+    run.barrier()
+    run.call("bn_grad", lambda k: _grad(k, walk.bound(k)), pointers | results, walk.arguments())
+
+
+def _count(k: Kernel, walk: Walk) -> Value:
+    """Elements of a channel, as a vector."""
+    space = walk.space
+    return _number(k, k.mul(space.batch, space.height, space.width))
+
+
+def _number(k: Kernel, x: Index) -> Value:
+    return k.splat(k.b.sitofp(k.i(x), FLOAT))
+
+
+def _sum(k: Kernel, walk: Walk) -> None:
+    def item(cb: Index, chunk: Index) -> None:
+        sums = walk.sum(k, cb, chunk, lambda rows, w: [walk.space.load(k, rows, "x", w)], 1)
+        walk.leave(k, k.arg("means"), cb, chunk, sums)
+
+    walk.each(k, item)
+
+
+def _mean(k: Kernel, walk: Walk, cb: Index) -> Value:
+    return k.b.fdiv(walk.total(k, k.arg("means"), cb, 1)[0], _count(k, walk))
+
+
+def _squares(k: Kernel, walk: Walk) -> None:
+    """Squared distances from the mean: as sums of squares less the squared mean they would cancel."""
+
+    def item(cb: Index, chunk: Index) -> None:
+        mean = _mean(k, walk, cb)
+
+        def terms(rows: dict[str, Value], w: Index) -> list[Value]:
+            distance = k.b.fsub(walk.space.load(k, rows, "x", w), mean)
+            return [k.b.fmul(distance, distance)]
+
+        walk.leave(k, k.arg("squares"), cb, chunk, walk.sum(k, cb, chunk, terms, 1))
+
+    walk.each(k, item)
+
+
+def _normalize(k: Kernel, walk: Walk, eps: float, momentum: float) -> None:
+    def item(cb: Index, chunk: Index) -> None:
+        lane = k.mul(cb, k.lanes)
+        mean, squares = _mean(k, walk, cb), walk.total(k, k.arg("squares"), cb, 1)[0]
+        var = k.b.fdiv(squares, _count(k, walk))
+        inverse = k.b.fdiv(k.v(1.0), vmath.sqrt(k, k.b.fadd(var, k.v(eps))))
+        # in pad channels it would be 1 / sqrt(eps), and 0 * inf without an eps
+        inverse = k.keep_lanes(inverse, k.sub(k.arg("channels"), lane))
+        with k.when(k.compare("==", chunk, 0)):
+            k.store(mean, k.arg("mean"), lane)
+            k.store(inverse, k.arg("inverse"), lane)
+            _move_running(k, walk, lane, mean, squares, momentum)
+        scale = k.b.fmul(inverse, k.load(k.arg("weight"), lane))
+        bias = k.load(k.arg("bias"), lane)
+
+        def pixel(rows: dict[str, Value], w: Index) -> None:
+            centred = k.b.fsub(walk.space.load(k, rows, "x", w), mean)
+            walk.space.store(k, rows, "y", w, k.fma(centred, scale, bias))
+
+        walk.pixels(k, cb, chunk, pixel)
+
+    walk.each(k, item)
+
+
+def _move_running(k: Kernel, walk: Walk, lane: Index, mean: Value, squares: Value, momentum: float) -> None:
+    space = walk.space
+    others = k.max(k.sub(k.mul(space.batch, space.height, space.width), 1), 1)
+    unbiased = k.b.fdiv(squares, _number(k, others))
+    for old, new, batch in (("old_mean", "new_mean", mean), ("old_var", "new_var", unbiased)):
+        kept = k.b.fmul(k.load(k.arg(old), lane), k.v(1.0 - momentum))
+        k.store(k.fma(batch, k.v(momentum), kept), k.arg(new), lane)
+
+
+def _normalized(k: Kernel, walk: Walk, cb: Index, rows: dict[str, Value], w: Index) -> Value:
+    lane = k.mul(cb, k.lanes)
+    mean, inverse = k.load(k.arg("mean"), lane), k.load(k.arg("inverse"), lane)
+    return k.b.fmul(k.b.fsub(walk.space.load(k, rows, "x", w), mean), inverse)
+
+
+def _grad_sums(k: Kernel, walk: Walk) -> None:
+    def item(cb: Index, chunk: Index) -> None:
+        def terms(rows: dict[str, Value], w: Index) -> list[Value]:
+            g = walk.space.load(k, rows, "g", w)
+            return [g, k.b.fmul(g, _normalized(k, walk, cb, rows, w))]
+
+        walk.leave(k, k.arg("partial"), cb, chunk, walk.sum(k, cb, chunk, terms, 2))
+
+    walk.each(k, item)
+
+
+def _grad(k: Kernel, walk: Walk) -> None:
+    def item(cb: Index, chunk: Index) -> None:
+        lane = k.mul(cb, k.lanes)
+        dbias, dweight = walk.total(k, k.arg("partial"), cb, 2)
+        with k.when(k.compare("==", chunk, 0)):
+            k.store(dweight, k.arg("dweight"), lane)
+            k.store(dbias, k.arg("dbias"), lane)
+        count = _count(k, walk)
+        share, slope = k.b.fdiv(dbias, count), k.b.fdiv(dweight, count)
+        scale = k.b.fmul(k.load(k.arg("weight"), lane), k.load(k.arg("inverse"), lane))
+
+        def pixel(rows: dict[str, Value], w: Index) -> None:
+            z = _normalized(k, walk, cb, rows, w)
+            centred = k.b.fsub(k.b.fsub(walk.space.load(k, rows, "g", w), share), k.b.fmul(z, slope))
+            walk.space.store(k, rows, "dx", w, k.b.fmul(scale, centred))
+
+        walk.pixels(k, cb, chunk, pixel)
+
+    walk.each(k, item)
