@@ -33,7 +33,7 @@ class Epilogue:
     operands: int
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Node:
     """One operation. Compared by identity."""
 
@@ -83,7 +83,7 @@ class Value:
         return self.node.name if len(self.node.types) == 1 else f"{self.node.name}.{self.index}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Graph:
     """Nodes in a topological order (every operand stands before its reader), with named outputs.
 
@@ -220,6 +220,9 @@ class Graph:
         outputs = {name: table[value] for name, value in self.outputs.items()}
         updates = {name: table[value] for name, value in self.updates.items()}
         return Graph(self.name, nodes, outputs, updates), table
+
+    def __repr__(self) -> str:
+        return f"<graph {self.name}, {len(self.nodes)} nodes>"
 
     def to_networkx(self) -> networkx.MultiDiGraph:
         """The graph keyed by ``id(node)``; parallel edges keep ``add(x, x)`` apart."""

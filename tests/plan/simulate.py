@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.ir.scalar import evaluate
+from netdsl.ops.pointwise import evaluate_aligned
 from netdsl.ir.types import TensorType
 from netdsl.ops.base import Call, get
 from netdsl.plan.layout import Blocked
@@ -62,10 +62,12 @@ class Memory:
             assert layout is not None
             flat[view.offset : view.offset + layout.size] = layout.pack(array)
             return
-        own = Blocked.of(TensorType((layout.channels, layout.height, layout.width)), layout.batch, layout.block, layout.halo)
+        shape = (layout.channels, layout.height, layout.width)
+        own = Blocked.of(TensorType(shape), layout.batch, layout.block, layout.halo)
         packed = own.pack(array).view(np.float32)
-        shape = (layout.batch, layout.blocks, own.n_stride // own.blocks // own.row_stride, -1, layout.block)
-        flat[self._grid(layout, view.offset, border=True)] = packed.reshape(shape)
+        rows = own.cb_stride // own.row_stride
+        whole = packed.reshape(layout.batch, layout.blocks, rows, -1, layout.block)
+        flat[self._grid(layout, view.offset, border=True)] = whole
 
 
 def _inner(planes: Array, layout: Blocked) -> Array:
@@ -104,16 +106,6 @@ def _compute(step: Step, arrays: list[Array]) -> list[Array]:
     wide = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
     results = get(step.op).reference(call, wide[:main])
     if step.epilogue is not None:
-        rank = results[0].ndim
-        extra = [
-            _align(a, type, rank, step.output_types[0].batched)
-            for a, type in zip(wide[main:], step.input_types[main:], strict=True)
-        ]
-        results = [evaluate(step.epilogue, [results[0], *extra]), *results[1:]]
+        types = [step.output_types[0], *step.input_types[main:]]
+        results = [evaluate_aligned(step.epilogue, [results[0], *wide[main:]], types, step.output_types[0]), *results[1:]]
     return results
-
-
-def _align(array: Array, type: TensorType, rank: int, batched: bool) -> Array:
-    """Left-aligned broadcasting: unit axes fill up on the right."""
-    lead = array if type.batched or not batched else array[None]
-    return lead.reshape(*lead.shape, *([1] * (rank - lead.ndim)))
