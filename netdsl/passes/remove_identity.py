@@ -6,10 +6,10 @@
     y = crop(x) by 0, pad(x) by 0, slice(x) of all      y -> x
     y = upsample(x, 1)                                  y -> x
     y = concat(x), add(x), mul(x)                       y -> x
-    y = maxpool(x, 1x1), avgpool(x, 1x1)                y -> x   (stride 1, no padding)
+    y = maxpool(x, 1x1), avgpool(x, 1x1)                y -> x   (stride 1)
 
 An op that only moves elements of one operand, and gives a result of the operand's own type, has moved
-none, so most need no look at their arguments. A 1x1 window with padding may move: (1, 0) at stride 1.
+none, so nothing needs a look at its arguments but the window of a pool.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def returns_operand(node: Node) -> bool:
     if len(node.inputs) != 1 or node.epilogue or node.types != (node.inputs[0].type,):
         return False
     if node.op in _POOLS:
-        return node.attrs["kernel"] == (1, 1) and not any(node.attrs["pad"])
+        return bool(node.attrs["kernel"] == (1, 1))
     return node.op in _KEEPS_VALUES
 
 

@@ -40,13 +40,6 @@ def test_identities_disappear() -> None:
     assert len(report.rewritten) == 8 and not report.refused
 
 
-def test_a_padded_1x1_pool_is_no_identity() -> None:
-    net = Net()
-    y = net.layer("maxpool", net.input(2, 2, 2), kernel=(1, 1), stride=(2, 2), pad=(0, 1, 0, 1))
-    after, _ = rewrite(net.done(y=y), RemoveIdentity())
-    assert layers(after) == ["maxpool1 = maxpool(x)"]
-
-
 def test_dropout_stays_in_a_training_graph() -> None:
     net = Net()
     x = net.layer("relu", net.input(4))

@@ -16,11 +16,25 @@ from tests.passes.nets import Net, rewrite
 
 def grow(draw: Any, net: Net, values: list[Value]) -> None:
     """One more layer over a value drawn from those there are."""
-    x = draw(st.sampled_from(values[-4:]))
+    x = draw(st.sampled_from([values[-1]] * 6 + values[-4:]))
     kind = draw(
         st.sampled_from(
-            ["conv3", "conv1", "conv1", "grouped", "bn", "bn", "relu", "tanh", "prelu", "add", "mul", "concat", "pool"]
-            + ["dropout", "identity", "gate", "deconv", "shared"]
+            [
+                "conv3",
+                "conv1",
+                "conv1",
+                "grouped",
+                "deconv",
+                "shared",
+                "reduced",
+                "bn",
+                "bn",
+                "relu",
+                "tanh",
+                "prelu",
+                "pool",
+            ]
+            + ["add", "mul", "concat", "gate", "dropout", "identity"]
         )
     )
     channels = x.type.shape[0]
@@ -42,6 +56,9 @@ def grow(draw: Any, net: Net, values: list[Value]) -> None:
                 return
             first = draw(st.sampled_from(convs))
             y = net.conv(x, first.types[0].shape[0], 1, weights=first.inputs[1:], bias=len(first.inputs) > 2)
+        case "reduced":
+            reduced = [net.layer("relu", net.conv(x, 16, 1)), net.layer("relu", net.conv(x, 3, 1))]
+            y = net.layer("add", *(net.conv(part, channels, 3, pad=1) for part in reduced))
         case "pool":
             y = net.layer("maxpool", x, kernel=(3, 3), stride=(1, 1), pad=(1,) * 4)
         case "add" | "mul" | "concat":
@@ -59,11 +76,11 @@ def nets(draw: Any) -> Graph:
     values = [net.input(4, 6, 5)]
     for _ in range(draw(st.integers(3, 14))):
         grow(draw, net, values)
-    made = values[1:]
-    outputs = {"last": values[-1]}
+    read = {value for node in net.graph.nodes for value in node.inputs}
+    outputs = [value for value in values[1:] if value not in read]
     if draw(st.booleans()):
-        outputs["other"] = draw(st.sampled_from(made))
-    return net.done(**outputs)
+        outputs.append(draw(st.sampled_from(values[1:])))
+    return net.done(**{value.name: value for value in outputs})
 
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
