@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.ops.pointwise import evaluate_aligned
 from netdsl.ir.types import TensorType
 from netdsl.ops.base import Call, get
+from netdsl.ops.pointwise import evaluate_aligned
 from netdsl.plan.layout import Blocked
 from netdsl.plan.plan import Plan, Region, Step, View
 
@@ -107,5 +107,6 @@ def _compute(step: Step, arrays: list[Array]) -> list[Array]:
     results = get(step.op).reference(call, wide[:main])
     if step.epilogue is not None:
         types = [step.output_types[0], *step.input_types[main:]]
-        results = [evaluate_aligned(step.epilogue, [results[0], *wide[main:]], types, step.output_types[0]), *results[1:]]
+        operands = [results[0], *wide[main:]]
+        results = [evaluate_aligned(step.epilogue, operands, types, step.output_types[0]), *results[1:]]
     return results
