@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from netdsl.elaborate.expressions import attempt
 from netdsl.elaborate.files import Module
 from netdsl.elaborate.known import Failure
 from netdsl.elaborate.state import Env, Run
-from netdsl.elaborate.values import UNKNOWN, Known, Tensor, Unknown, describe, has_unknown, is_tensors
+from netdsl.elaborate.values import UNKNOWN, Known, Tensor, describe, has_unknown, is_tensors
 from netdsl.ops.base import Arg, OpDef
 from netdsl.source import Span
 from netdsl.syntax import tree
@@ -53,6 +53,8 @@ class Prepared:
     tensors: list[Tensor] = field(default_factory=list)
     named_tensors: dict[str, Tensor] = field(default_factory=dict)
     failed: bool = False
+    uncertain: bool = False
+    """A positional argument failed: whether it was an operand, and what those behind it are, is not known."""
 
     @property
     def name(self) -> str:
@@ -86,12 +88,9 @@ def prepare_op(run: Run, env: Env, definition: Signature, arguments: Sequence[tr
     """Match arguments with an op's schema; every mismatch is reported."""
     prepared = Prepared(definition, span)
     where: dict[str, Span] = {}
-    free = iter(definition.args)
     for argument in arguments:
-        if argument.name is not None:
-            _op_keyword(run, env, prepared, definition, argument, where)
-        else:
-            free = _op_positional(run, env, prepared, definition, argument, where, free)
+        match = _op_positional if argument.name is None else _op_keyword
+        match(run, env, prepared, definition, argument, where)
     _fill_defaults(run, prepared, definition.args, where)
     return prepared
 
@@ -103,17 +102,16 @@ def _op_positional(
     definition: Signature,
     argument: tree.Argument,
     where: dict[str, Span],
-    free: Iterable[Arg],
-) -> Any:
+) -> None:
     """Tensors are operands; any other value is the next argument of the schema."""
-    remaining = list(free)
-    arg = next((item for item in remaining if item.name not in where), None)
+    if prepared.uncertain:
+        words = [word for item in definition.args for word in item.words]
+        evaluate_word(run, env, argument.value, words)
+        return
+    arg = next((item for item in definition.args if item.name not in where), None)
     value = _op_value(run, env, definition.name, arg, argument.value)
-    if isinstance(value, Unknown) or has_unknown(value):
-        prepared.failed = True
-        # A failed argument still takes its place, so that those behind it are matched rightly.
-        if arg is not None and not _looks_like_tensor(env, argument.value):
-            where[arg.name] = argument.span
+    if has_unknown(value):
+        prepared.failed = prepared.uncertain = True
     elif is_tensors(value):
         prepared.tensors += flatten_tensors(value)
     elif arg is None:
@@ -121,11 +119,6 @@ def _op_positional(
         prepared.failed = True
     else:
         _set(run, prepared, definition.name, arg, value, argument, where)
-    return iter(remaining)
-
-
-def _looks_like_tensor(env: Env, expr: tree.Expr) -> bool:
-    return isinstance(expr, tree.Pipe) or (isinstance(expr, tree.Name) and env.scope.find(expr.text) is not None)
 
 
 def _op_value(run: Run, env: Env, owner: str, arg: Arg | None, expr: tree.Expr) -> Known:
@@ -154,8 +147,9 @@ def _op_keyword(
     assert argument.name is not None
     name = argument.name.text
     arg = next((item for item in definition.args if item.name == name), None)
-    if arg is None and name not in definition.operands:
-        names = [item.name for item in definition.args] + list(definition.operands[1:])
+    shape_operands = definition.shape_operands if isinstance(definition, OpDef) else ()
+    if arg is None and name not in (*definition.operands, *shape_operands):
+        names = [item.name for item in definition.args] + [*definition.operands[1:], *shape_operands]
         _unknown_argument(run, definition.name, argument.name, names)
         run.evaluate(env, argument.value)
         prepared.failed = True
@@ -202,7 +196,7 @@ def _fill_defaults(run: Run, prepared: Prepared, args: Sequence[Arg], where: dic
             continue
         if not arg.required:
             prepared.values[arg.name] = canonical_default(arg)
-        elif arg.name not in where:
+        elif arg.name not in where and not prepared.uncertain:
             run.error(
                 Code.MISSING_ARGUMENT,
                 f"`{prepared.name}` needs `{arg.name}`",
@@ -265,7 +259,8 @@ def operands_of(run: Run, prepared: Prepared, given: Known, span: Span) -> list[
     if definition.variadic:
         return tensors
     rest = names[len(tensors) :]
-    if len(tensors) > len(names) or set(rest) != set(prepared.named_tensors):
+    lending = [name for name in definition.shape_operands if name in prepared.named_tensors]
+    if len(tensors) > len(names) or {*rest, *lending} != set(prepared.named_tensors):
         listed = ", ".join(names)
         count = len(tensors) + len(prepared.named_tensors)
         wanted = "one tensor" if len(names) == 1 else f"{len(names)} tensors"
@@ -275,7 +270,7 @@ def operands_of(run: Run, prepared: Prepared, given: Known, span: Span) -> list[
             span,
         )
         return None
-    return tensors + [prepared.named_tensors[name] for name in rest]
+    return tensors + [prepared.named_tensors[name] for name in (*rest, *lending)]
 
 
 # -- blocks ----------------------------------------------------------------------------------------

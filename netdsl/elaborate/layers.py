@@ -46,6 +46,8 @@ def make_op(
     types = [operand.type for operand in operands]
     try:
         resolved = definition.resolve(attrs, types)
+        if definition.shape_operands:
+            types = types[: len(definition.operands)]
         specs = definition.parameters(resolved, types)
         all_types = types + [TensorType(spec.shape, False) for spec in specs]
         results = definition.infer(resolved, all_types)
@@ -59,7 +61,7 @@ def make_op(
     weights = _weights(run, specs, place, span)
     if weights is None:
         return UNKNOWN
-    inputs = [operand.value for operand in operands] + weights
+    inputs = [operand.value for operand in operands[: len(types)]] + weights
     node = run.add(Node(definition.name, place.name, inputs, resolved, results, frozenset((span,))), span)
     _warn(run, definition, ops.Call(resolved, tuple(all_types), results), operands, span)
     tensors = tuple(Tensor(value, span) for value in node.outputs)

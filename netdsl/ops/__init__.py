@@ -25,6 +25,8 @@ from netdsl.ops import (  # noqa: F401  (each family registers its ops)
     reduce,
     shape,
     softmax,
+    spatial,
+    upsample,
     weight_ops,
 )
 from netdsl.ops.base import Call, get

@@ -37,6 +37,7 @@ class Kind(Enum):
     PAD = "a padding: a number, (vertical, horizontal), (top, bottom, left, right) or same"
     SHAPE = "a shape such as [16, 5, 5]"
     INTS = "a list of whole numbers"
+    FLOATS = "a number or a list of numbers"
 
 
 REQUIRED = object()
@@ -199,6 +200,9 @@ class OpDef:
     operands: ClassVar[tuple[str, ...]] = ("x",)
     variadic: ClassVar[bool] = False
     """The last operand may be given any number of times (concat, add)."""
+    shape_operands: ClassVar[tuple[str, ...]] = ()
+    """Optional tensors that only lend their shape (``crop(x, like = y)``): given by name, ``resolve`` sees their types
+    behind those of the operands and turns them into numbers; they are no part of the graph."""
     internal: ClassVar[bool] = False
     """Made by the compiler only; can't be written in a file."""
     differentiable: ClassVar[bool] = True

@@ -39,7 +39,7 @@ ROUND = Arg(
     doc="what happens to a remainder of the output size",
 )  # fmt: skip
 COUNT_PAD = Arg("count_include_pad", Kind.BOOL, True, doc="whether zeros of the padding count in the mean")
-TO = Arg("to", Kind.SIZE, None, minimum=1, doc="size of the result; the windows follow from it")
+TO = Arg("to", Kind.SIZE, None, minimum=1, maximum=4096, doc="size of the result; the windows follow from it")
 
 
 class Pool(OpDef):
