@@ -95,7 +95,7 @@ def find_backend(name: str) -> Backend:
         )
     try:
         return cast(Backend, entries[name].load())
-    except (ImportError, OSError) as error:
+    except (ImportError, AttributeError, OSError) as error:
         raise DeviceMissing.of(
             Code.DEVICE_MISSING,
             f"the target `{name}` is installed but cannot be loaded",

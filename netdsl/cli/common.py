@@ -14,6 +14,7 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from netdsl.diagnostics import Diagnostic, render
+from netdsl.driver import Origin
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SCHEMA = 1
@@ -138,18 +139,39 @@ class _SizeType(click.ParamType[tuple[int, int]]):
         return int(found[1]), int(found[2])
 
 
+def common_settings(function: Function) -> Function:
+    """``--set name=value``: the parameter ``settings``."""
+    return click.option(
+        "--set", "settings", type=_AssignmentType(), multiple=True, help="Give an argument of the net a value."
+    )(function)
+
+
+def size_option(function: Function) -> Function:
+    """``--size HxW``: the parameter ``size``."""
+    return click.option("--size", type=_SizeType(), help="Bind the symbolic height and width of the input.")(function)
+
+
 def network_options(function: Function) -> Function:
     """FILE with ``--net``, ``--set`` and ``--size``: the parameters ``file``, ``net``, ``settings``, ``size``."""
     for option in (
-        click.option("--size", type=_SizeType(), help="Bind the symbolic sizes H and W of the input."),
-        click.option(
-            "--set", "settings", type=_AssignmentType(), multiple=True, help="Give an argument of the net a value."
-        ),
+        size_option,
+        common_settings,
         click.option("--net", metavar="NAME", help="The net to take where the file has several."),
         click.argument("file", metavar="FILE"),
     ):
         function = option(function)
     return function
+
+
+def origin_of(
+    file: str, net: str | None, settings: Sequence[Assignment], size: tuple[int, int] | None
+) -> Origin:
+    """The network that the options of ``network_options`` name. Raises UsageError for a name set twice."""
+    names = [item.name for item in settings]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.UsageError(f"--set gives `{name}` two values.")
+    return Origin(file, net, {item.name: item.value for item in settings}, size=size)
 
 
 def batch_option(default: int) -> Callable[[Function], Function]:

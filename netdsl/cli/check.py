@@ -1,0 +1,113 @@
+"""``netdsl check``: every finding of every file."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from netdsl.cli.common import (
+    Assignment,
+    Session,
+    common_settings,
+    json_option,
+    print_diagnostics,
+    session_of,
+    size_option,
+)
+from netdsl.diagnostics import Diagnostic, Diagnostics, Level, UserError
+
+if TYPE_CHECKING:
+    from netdsl.elaborate import Module
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  netdsl check net.net
+  netdsl check nets/*.net zoo:unet
+  netdsl check --json net.net
+  netdsl check --size 512x512 segmentation.net"""
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@common_settings
+@size_option
+@json_option
+@click.pass_context
+def command(
+    context: click.Context, files: tuple[str, ...], settings: tuple[Assignment, ...], size: tuple[int, int] | None
+) -> None:
+    """Find every error and warning in .net files.
+
+    All nets of a file are built, those with arguments that have no default excepted (name one as FILE#Net and give
+    the arguments with --set). Ends with 1 if there is any error; warnings alone end with 0.
+    """
+    session = session_of(context)
+    found = Diagnostics()
+    worst = 0
+    nets = 0
+    for file in files:
+        code, count = _check_file(file, {item.name: item.value for item in settings}, size, found)
+        worst, nets = max(worst, code), nets + count
+    print_diagnostics(session, found)
+    _print_summary(session, found, len(files), nets)
+    context.exit(worst)
+
+
+def _check_file(
+    file: str, arguments: dict[str, str], size: tuple[int, int] | None, found: Diagnostics
+) -> tuple[int, int]:
+    """Findings of one file are added to ``found``. Returns the exit code and the number of nets built."""
+    from netdsl.elaborate import buildable_nets, load_program
+    from netdsl.resolve import resolve
+
+    try:
+        reference = resolve(file)
+        module = load_program(reference.path)
+    except UserError as error:
+        return _keep(found, error), 0
+    names = [reference.net] if reference.net is not None else buildable_nets(module)
+    worst = 0
+    for name in names or [None]:
+        worst = max(worst, _check_net(module, name, arguments, size, found))
+    return worst, len(names)
+
+
+def _check_net(
+    module: Module, name: str | None, arguments: dict[str, str], size: tuple[int, int] | None, found: Diagnostics
+) -> int:
+    from netdsl.elaborate import elaborate
+
+    try:
+        model = elaborate(module, name, arguments, image_size=size)
+    except UserError as error:
+        return _keep(found, error)
+    _add(found, model.warnings)
+    return 0
+
+
+def _keep(found: Diagnostics, error: UserError) -> int:
+    _add(found, error.diagnostics)
+    return error.exit_code
+
+
+def _add(found: Diagnostics, items: tuple[Diagnostic, ...]) -> None:
+    for item in items:
+        found.add(item)
+
+
+def _print_summary(session: Session, found: Diagnostics, files: int, nets: int) -> None:
+    if session.json:
+        return
+    errors = sum(item.level is Level.ERROR for item in found)
+    warnings = len(found) - errors
+    counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    where = f"{_count(nets, 'net')} of {_count(files, 'file')}"
+    if found:
+        print(file=sys.stderr)
+    print(f"{where} checked: {counts if found else 'no errors, no warnings'}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

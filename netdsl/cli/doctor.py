@@ -1,0 +1,97 @@
+"""``netdsl doctor``: what netdsl finds on this machine, and what is wrong with it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import click
+
+from netdsl.cli.common import json_option, print_json, session_of
+from netdsl.driver import usable_cores
+
+REQUIRED = ("numpy", "lark", "networkx", "click", "rich", "safetensors", "Pillow")
+EXTRAS = {
+    "test": ("pytest", "hypothesis"),
+    "parity": ("torch",),
+    "bench": ("onnxruntime", "torch"),
+    "dev": ("ruff", "mypy"),
+}
+
+
+@click.command(epilog="\b\nExamples:\n  netdsl doctor\n  netdsl doctor --json")
+@json_option
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Say what netdsl finds on this machine.
+
+    Ends with 1 if something that netdsl needs is missing or does not work.
+    """
+    facts, problems = _examine()
+    if session_of(context).json:
+        print_json({"ok": not problems, "problems": problems, **facts})
+    else:
+        _print(facts)
+        for problem in problems:
+            print(f"problem: {problem}", file=sys.stderr)
+        print("everything netdsl needs is here" if not problems else f"{len(problems)} problems")
+    context.exit(1 if problems else 0)
+
+
+def _examine() -> tuple[dict[str, Any], list[str]]:
+    problems: list[str] = []
+    facts: dict[str, Any] = {
+        "netdsl": version("netdsl"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": usable_cores(),
+        "packages": {name: _version(name) for name in REQUIRED},
+        "extras": {extra: all(map(_version, names)) for extra, names in EXTRAS.items()},
+        "targets": _targets(problems),
+    }
+    problems += [f"the package {name} is missing" for name, found in facts["packages"].items() if found is None]
+    return facts, problems
+
+
+def _targets(problems: list[str]) -> dict[str, Any]:
+    """Every installed backend by name, with what it says of itself; what fails is a problem, not a crash."""
+    from netdsl.backend import backend_names, find_backend
+
+    targets: dict[str, Any] = {}
+    for name in backend_names():
+        try:
+            targets[name] = {"works": True, **find_backend(name).describe()}
+        except Exception as error:  # whatever is wrong with a backend is what the doctor is asked for
+            targets[name] = {"works": False, "reason": str(error)}
+            problems.append(f"the target {name} does not work: {error}")
+    if not targets:
+        problems.append("no target is installed")
+    return targets
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _print(facts: Mapping[str, Any], indent: str = "") -> None:
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            print(f"{indent}{name}")
+            _print(value, indent + "  ")
+        else:
+            print(f"{indent}{name:<{width}}  {_text(value)}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "not installed" if value is None else str(value)

@@ -1,0 +1,195 @@
+"""The way from text to a running network: one flat list of stages.
+
+    .net text -> tree -> layer graph -> (training step) -> optimized graph -> plan -> code
+
+Everything else that builds networks (report, training, the Python interface) uses these same functions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from netdsl.diagnostics import Code, UserError, suggest
+from netdsl.ir.graph import Graph
+
+if TYPE_CHECKING:
+    from netdsl.backend import Device
+    from netdsl.elaborate import Model
+    from netdsl.passes import Pass, PassReport
+    from netdsl.plan.executor import Array, Executor
+    from netdsl.plan.plan import Plan
+
+STAGES = ("tree", "graph", "step", "optimized", "plan", "llvm", "asm", "obj")
+"""What ``--emit`` knows; those after the plan are the CPU backend's, others may differ."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which network: where its text is, and what is decided from outside.
+
+    ``arguments`` are values or their text; ``size`` is (height, width) for symbolic sizes, ``sizes`` binds them by
+    name.
+    """
+
+    where: str
+    net: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Build:
+    """How to compile. ``passes`` None means the default ones; ``training`` compiles the whole step."""
+
+    target: str = "cpu"
+    batch: int = 1
+    threads: int | None = None
+    passes: Sequence[str] | None = None
+    training: bool = False
+    verify: bool = False
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A stage in a form to read (or bytes), and what the passes did if they ran."""
+
+    content: str | bytes
+    passes: PassReport | None = None
+
+
+def emit(origin: Origin, build: Build, stage: str) -> Emitted:
+    """The network at one of ``STAGES``. Deterministic: the same input gives the same bytes."""
+    if stage == "tree":
+        from netdsl.syntax.printer import print_tree
+
+        return Emitted(print_tree(parse(origin)))
+
+    from netdsl.ir.printer import print_graph
+
+    model = load(origin)
+    if stage == "graph":
+        return Emitted(print_graph(model.graph))
+    graph = training_step(model) if build.training or stage == "step" else model.graph
+    if stage == "step":
+        return Emitted(print_graph(graph))
+    graph, report = optimize(graph, build)
+    if stage == "optimized":
+        return Emitted(print_graph(graph), report)
+    device = find_device(build)
+    plan = make_plan(graph, device, build)
+    if stage == "plan":
+        from netdsl.plan.printer import print_plan
+
+        return Emitted(print_plan(plan), report)
+    return Emitted(device.emit(plan, _code_stage(device, stage)), report)
+
+
+# -- the stages --------------------------------------------------------------------------------------
+
+
+def load(origin: Origin) -> Model:
+    """Text to layer graph. Raises UserError with every error of the file."""
+    from netdsl.elaborate import elaborate
+    from netdsl.elaborate.files import load_program
+    from netdsl.resolve import resolve
+
+    found = resolve(origin.where)
+    return elaborate(
+        load_program(found.path), origin.net or found.net, origin.arguments, origin.sizes, image_size=origin.size
+    )
+
+
+def training_step(model: Model) -> Graph:
+    """The graph of one training step, as the file's ``train`` block says. Raises UserError if it has none."""
+    from netdsl.autodiff import training_graph
+
+    if model.train is None:
+        raise UserError.of(
+            Code.NO_TRAIN,
+            f"{model.source.name} does not say how to train `{model.name}`",
+            help=f"add `train {model.name} {{ ... }}`",
+        )
+    settings = dict(model.train.optimizer.arguments)
+    settings.pop("lr", None)  # an input of the step, not a part of it
+    return training_graph(model.train.graph, model.train.loss, optimizer=(model.train.optimizer.name, settings))
+
+
+def optimize(graph: Graph, build: Build) -> tuple[Graph, PassReport]:
+    """The passes over a copy of ``graph``."""
+    from netdsl.passes import Mode, run_passes
+
+    mode = Mode.TRAINING if graph.updates else Mode.INFERENCE
+    return run_passes(graph, choose_passes(build.passes), mode=mode, verify=build.verify)
+
+
+def find_device(build: Build) -> Device:
+    """The device that ``target`` names. Raises UserError, DeviceMissing."""
+    from netdsl import backend
+
+    return backend.find_device(build.target)
+
+
+def make_plan(graph: Graph, device: Device, build: Build) -> Plan:
+    """Layouts, kernels and every buffer's place. Raises Unsupported where the device has no kernel."""
+    from netdsl.plan.planner import plan_graph
+
+    return plan_graph(graph, device.plan_target, batch=build.batch, threads=build.threads or usable_cores())
+
+
+def make_executor(graph: Graph, parameters: Mapping[str, Array], build: Build) -> Executor:
+    """A graph (of a net, or of a training step) compiled, with its parameters resident."""
+    device = find_device(build)
+    graph, _ = optimize(graph, build)
+    return device.compile(graph, make_plan(graph, device, build), parameters)
+
+
+# -- choices -----------------------------------------------------------------------------------------
+
+
+def choose_passes(names: Sequence[str] | None) -> Sequence[Pass]:
+    """Passes by name, in the default order; None for all, an empty list for none. Raises UserError."""
+    from netdsl.passes import DEFAULT
+
+    if names is None:
+        return DEFAULT
+    known = [item.name for item in DEFAULT]
+    for name in names:
+        if name not in known:
+            close = suggest(name, known)
+            raise UserError.of(
+                Code.BAD_OPTION,
+                f"there is no pass `{name}`",
+                notes=[f"passes: {', '.join(known)}"],
+                help=f"did you mean `{close}`?" if close else None,
+            )
+    return [item for item in DEFAULT if item.name in names]
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _code_stage(device: Device, stage: str) -> str:
+    if stage in device.stages:
+        return stage
+    raise UserError.of(
+        Code.BAD_OPTION,
+        f"{device.name} has no stage `{stage}`",
+        notes=[f"after the plan it has {', '.join(device.stages)}"],
+    )
+
+
+def parse(origin: Origin) -> Any:
+    """Text to tree, without what the file uses."""
+    from netdsl.elaborate.files import read_source
+    from netdsl.resolve import resolve
+    from netdsl.syntax.parser import parse as parse_source
+
+    return parse_source(read_source(resolve(origin.where).path))
