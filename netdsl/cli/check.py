@@ -69,7 +69,8 @@ def _check_file(
         return _keep(found, error), 0
     names = [reference.net] if reference.net is not None else buildable_nets(module)
     worst = 0
-    for name in names or [None]:
+    wanted: list[str | None] = [*names] or [None]  # without any, building says what is missing
+    for name in wanted:
         worst = max(worst, _check_net(module, name, arguments, size, found))
     return worst, len(names)
 

@@ -86,7 +86,8 @@ def _writable_file(path: Path) -> Path:
     real = Path(os.path.realpath(path))
     if real.exists() and not real.is_file():
         kind = "a folder" if real.is_dir() else "not a regular file"
-        raise UserError.of(Code.FILE_NOT_WRITABLE, f"`{path}` is {kind}", help="name a file, or leave out -o for stdout")
+        help = "name a file, or leave out -o for stdout"
+        raise UserError.of(Code.FILE_NOT_WRITABLE, f"`{path}` is {kind}", help=help)
     return real
 
 

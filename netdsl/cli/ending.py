@@ -6,7 +6,6 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -94,11 +93,10 @@ def _dump(error: BaseException, session: Session) -> Path | None:
 
 
 def _unsupported(error: Unsupported) -> Diagnostic:
-    spans: Iterable[Label] = map(Label, sorted(error.spans, key=lambda span: (span.source.name, span.start)))
-    first, *others = [*spans] or [None]
-    secondary = tuple(label for label in others if label is not None)
+    labels = [Label(span) for span in sorted(error.spans, key=lambda span: (span.source.name, span.start))]
     title = f"`{error.op}` cannot run on {error.backend}"
-    return Diagnostic(Code.UNSUPPORTED, Level.ERROR, title, first, secondary, notes=(error.reason,))
+    primary = labels[0] if labels else None
+    return Diagnostic(Code.UNSUPPORTED, Level.ERROR, title, primary, tuple(labels[1:]), (error.reason,))
 
 
 def _plain(code: Code, title: str) -> Diagnostic:

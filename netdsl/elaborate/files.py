@@ -39,9 +39,10 @@ def read_source(path: Path, span: Span | None = None) -> Source:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError.of(Code.FILE_UNREADABLE, f"cannot open {path}: {reason}", span) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UserError.of(Code.FILE_UNREADABLE, f"{path} is not a regular file", span)
     with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise UserError.of(Code.FILE_UNREADABLE, f"{path} is not a regular file", span)
         data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ResourceLimit.of(
