@@ -52,9 +52,7 @@ def grow(draw: Any, net: Net, values: list[Value]) -> None:
         case "shared":
             convs = [v.node for v in values if v.node.op == "conv" and v.node.inputs[0].type.shape[0] == channels]
             convs = [node for node in convs if node.attrs["groups"] == 1 and node.attrs["kernel"] == (1, 1)]
-            if not convs:
-                return
-            first = draw(st.sampled_from(convs))
+            first = draw(st.sampled_from(convs or [net.conv(x, 3, 1, bias=bias).node]))
             y = net.conv(x, first.types[0].shape[0], 1, weights=first.inputs[1:], bias=len(first.inputs) > 2)
         case "reduced":
             reduced = [net.layer("relu", net.conv(x, 16, 1)), net.layer("relu", net.conv(x, 3, 1))]
