@@ -122,10 +122,12 @@ def test_frozen_parameters_and_decay() -> None:
     x = net.layer("bn", "bn", x)
     graph, loss, _ = net.finish(net.layer("fc", "fc", net.layer("flatten", "flatten", x), features=3))
     graph.node("fc.bias").attrs["trainable"] = False
+    graph.node("bn.bias").attrs["decay"] = False
     step = training_graph(graph, loss, optimizer=("sgd", {"weight_decay": 0.5}))
     assert "fc.bias" not in step.updates and "fc.bias" in {node.name for node in step.params}
     assert step.node("fc.weight.sgd").attrs["weight_decay"] == 0.5
-    assert step.node("bn.weight.sgd").attrs["weight_decay"] == 0.0
+    assert step.node("bn.weight.sgd").attrs["weight_decay"] == 0.5
+    assert step.node("bn.bias.sgd").attrs["weight_decay"] == 0.0
     assert {"bn.running_mean", "bn.running_var"} <= set(step.updates)
 
 

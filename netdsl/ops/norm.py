@@ -40,7 +40,7 @@ class Bn(Pointwise):
 
     At inference mean and var are the running statistics. In training they are the batch's, over samples and
     positions, and the running ones move towards them: ``r = (1 - momentum) * r + momentum * batch``, with
-    the unbiased variance. weight and bias are learned and not decayed.
+    the unbiased variance. weight and bias are learned and decay like all others (as in He et al. 2016).
     Ioffe and Szegedy, "Batch normalization", ICML 2015, algorithms 1 and 2.
     """
 
@@ -51,8 +51,8 @@ class Bn(Pointwise):
         require_channels(self.name, inputs[0])
         shape = inputs[0].shape[:1]
         return [
-            ParamSpec("weight", shape, Init("ones"), decay=False),
-            ParamSpec("bias", shape, Init("zeros"), decay=False),
+            ParamSpec("weight", shape, Init("ones")),
+            ParamSpec("bias", shape, Init("zeros")),
             ParamSpec("running_mean", shape, Init("zeros"), trainable=False, decay=False),
             ParamSpec("running_var", shape, Init("ones"), trainable=False, decay=False),
         ]
