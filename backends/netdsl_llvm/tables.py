@@ -52,3 +52,6 @@ class RowTotals(Lowering):
 
 register("cross_entropy", RowTotals("loss"))
 register("cross_entropy_grad", RowTotals("loss", "emit_grad", overwrites=(1,), logits=1, numbers=1))
+register("dropout_apply", Lowering("dropout", overwrites=(0,)))
+register("lrn", Lowering("lrn", overwrites=(0,)))
+register("lrn_grad", Lowering("lrn", "emit_grad", overwrites=(0, 1)))
