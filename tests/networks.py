@@ -113,7 +113,7 @@ def unet() -> tuple[Graph, Value, Value]:
     x = net.pool("pool", "maxpool", skip, 2)
     x = net.layer("relu2", "relu", net.conv("conv2", x, 8, 3))
     x = net.layer("up", "deconv", x, channels=6, kernel=(2, 2), stride=(2, 2))
-    cropped = net.layer("crop", "crop", skip, top=2, bottom=2, left=2, right=2)
+    cropped = net.layer("crop", "crop", skip, by=(2, 2, 2, 2))
     x = net.layer("concat", "concat", cropped, x)
     x = net.layer("relu3", "relu", net.conv("conv3", x, 6, 3))
     return net.finish(net.conv("conv4", x, 3, 1))
