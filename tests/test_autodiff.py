@@ -119,7 +119,7 @@ def test_only_what_the_loss_needs_is_kept() -> None:
 def test_frozen_parameters_and_decay() -> None:
     net = NetBuilder("frozen")
     x = net.input("image", TensorType((6, 2, 2)))
-    x = net.layer("bn", "bn", x)
+    x = net.layer("prelu", "prelu", net.layer("bn", "bn", x))
     graph, loss, _ = net.finish(net.layer("fc", "fc", net.layer("flatten", "flatten", x), features=3))
     graph.node("fc.bias").attrs["trainable"] = False
     graph.node("bn.bias").attrs["decay"] = False

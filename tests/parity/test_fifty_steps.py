@@ -19,7 +19,7 @@ from tests.networks import NETS, batches, module, sgd
 
 torch = pytest.importorskip("torch")
 
-STEPS, BATCH, RATE = 50, 8, 0.02
+STEPS, BATCH, RATE = 50, 16, 0.02
 SGD = {"momentum": 0.9, "weight_decay": 1e-4}
 Parameters = Mapping[str, np.ndarray[Any, Any]]
 
