@@ -25,7 +25,5 @@ def training_curves(records: Sequence[dict[str, Any]], metric: str | None, perce
     panels = [Panel("Loss", "epochs", losses)]
     if metric is not None:
         points = [(r["epoch"], r["test"][metric]) for r in epochs]
-        panels.append(
-            Panel(f"{metric} on the test set", "epochs", [Series("test", points, _TEST)], percent=percent)
-        )
+        panels.append(Panel(f"{metric} on the test set", "epochs", [Series("test", points, _TEST)], percent=percent))
     return draw_panels(panels)

@@ -27,9 +27,7 @@ MakeExecutor = Callable[[Graph, Mapping[str, Array], int], Executor]
 class Evaluator:
     """Runs the forward part on a backend, and the loss and metrics in float64 with NumPy."""
 
-    def __init__(
-        self, recipe: Recipe, prepared: Prepared, make: MakeExecutor, parameters: Mapping[str, Array]
-    ) -> None:
+    def __init__(self, recipe: Recipe, prepared: Prepared, make: MakeExecutor, parameters: Mapping[str, Array]) -> None:
         self._recipe, self._prepared = recipe, prepared
         self._counted = [metric for metric in recipe.metrics if metric.kind != "mean"]
         losses = {metric.name: metric.value for metric in recipe.metrics if metric.kind == "mean"}
@@ -40,9 +38,7 @@ class Evaluator:
         self._forward_names = {node.name for node in self._split.forward.params}
         self._executor = make(self._split.forward, self._of_forward(parameters), self._batch)
 
-    def run(
-        self, parameters: Mapping[str, Array], confusion: tuple[Metric, Array] | None = None
-    ) -> dict[str, float]:
+    def run(self, parameters: Mapping[str, Array], confusion: tuple[Metric, Array] | None = None) -> dict[str, float]:
         """``loss`` and every metric by name. ``confusion`` is a metric whose scores are to be counted into
         a [classes, classes] matrix. Raises NumericFailure when the loss is not finite."""
         self._executor.set_parameters(self._of_forward(parameters))

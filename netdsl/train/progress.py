@@ -24,9 +24,7 @@ class EpochSummary:
     def line(self) -> str:
         width = len(str(self.epochs))
         test = "  ".join(
-            format_metric(name, value, name in self.shares)
-            for name, value in self.test.items()
-            if name != "loss"
+            format_metric(name, value, name in self.shares) for name, value in self.test.items() if name != "loss"
         )
         return (
             f"epoch {self.epoch:{width}d}/{self.epochs}  loss {self.loss:.4f}  "

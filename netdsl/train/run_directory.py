@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from netdsl.diagnostics import Code, UserError
-from netdsl.train.checkpoint import Checkpoint, load_checkpoint
 from netdsl.weights.atomic import not_writable, remove_leftovers, write_atomically
 
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -23,8 +22,8 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def create(cls, path: Path) -> RunDirectory:
-        """Make a new run directory. Raises UserError if one is there, or if it cannot be made."""
+    def new(cls, path: Path) -> RunDirectory:
+        """A run directory to be made. Raises UserError if there is one already."""
         run = cls(path)
         if run.last.exists() or run.config.exists():
             raise UserError.of(
@@ -32,20 +31,31 @@ class RunDirectory:
                 f"`{path}` already holds a training",
                 help="continue it with `--resume`, or name another folder with `--out`",
             )
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise not_writable(path, error) from error
         return run
 
     @classmethod
     def fresh(cls, parent: Path, name: str) -> RunDirectory:
-        """Make ``parent/name``, or the first free of ``name-2``, ``name-3``, ..."""
+        """``parent/name``, or the first free of ``name-2``, ``name-3``, ..., to be made."""
         number, path = 1, parent / name
         while path.exists():
             number += 1
             path = parent / f"{name}-{number}"
-        return cls.create(path)
+        return cls.new(path)
+
+    @staticmethod
+    def newest(parent: Path, name: str) -> Path:
+        """The path among ``parent/name``, ``name-2``, ... with the highest number."""
+        number, path = 1, parent / name
+        while (following := parent / f"{name}-{number + 1}").exists():
+            number, path = number + 1, following
+        return path
+
+    def make(self) -> None:
+        """Make the folder. Raises UserError if that cannot be."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise not_writable(self.path, error) from error
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
@@ -103,13 +113,11 @@ class RunDirectory:
             records.append(record)
         return records
 
-    def resume(self) -> Checkpoint:
-        """The last checkpoint, with all that `metrics.jsonl` says of later steps cut off."""
-        checkpoint = load_checkpoint(self.last)
-        kept = [record for record in self.records() if record["step"] <= checkpoint.progress.step]
+    def cut(self, step: int) -> None:
+        """Drop what `metrics.jsonl` says of later steps than ``step``: they will be taken again."""
+        kept = [record for record in self.records() if record["step"] <= step]
         lines = "".join(json.dumps(record) + "\n" for record in kept)
         write_atomically(self.metrics, lines.encode())
-        return checkpoint
 
     def draw_curves(self, metric: str | None, percent: bool) -> None:
         """Draw what `metrics.jsonl` holds; see :mod:`netdsl.train.curves`."""

@@ -36,18 +36,12 @@ SCHEDULES: Schema = {
 }
 
 AUGMENTATIONS: Schema = {
-    "crop": (
-        Arg(
-            "margin", Kind.INT, minimum=1, doc="rows and columns kept beyond the input, to cut a window from"
-        ),
-    ),
+    "crop": (Arg("margin", Kind.INT, minimum=1, doc="rows and columns kept beyond the input, to cut a window from"),),
     "shift": (Arg("pixels", Kind.INT, minimum=1, doc="largest move in whole pixels, each way"),),
     "rotate": (Arg("degrees", Kind.FLOAT, minimum=0, maximum=180, doc="largest turn, each way"),),
     "flip": (),
     "resize": (
-        Arg(
-            "fit", Kind.WORD, "stretch", words=("stretch", "cover"), doc="what happens to other aspect ratios"
-        ),
+        Arg("fit", Kind.WORD, "stretch", words=("stretch", "cover"), doc="what happens to other aspect ratios"),
     ),
     "normalize": (
         Arg("mean", Kind.FLOATS, doc="one number, or one a channel, of values in 0..1"),

@@ -73,26 +73,32 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
 
 def test_run_directories(tmp_path: Path) -> None:
     run = RunDirectory.fresh(tmp_path / "runs", "lenet5")
+    run.make()
     assert run.path == tmp_path / "runs" / "lenet5"
-    assert RunDirectory.fresh(tmp_path / "runs", "lenet5").path.name == "lenet5-2"
+    second = RunDirectory.fresh(tmp_path / "runs", "lenet5")
+    assert second.path.name == "lenet5-2"
+    assert RunDirectory.newest(tmp_path / "runs", "lenet5") == run.path
+    second.make()
+    assert RunDirectory.newest(tmp_path / "runs", "lenet5") == second.path
     with pytest.raises(UserError, match="to resume from"):
         RunDirectory.open(run.path)
     checkpoint().save(run.last)
     with pytest.raises(UserError, match="already holds a training"):
-        RunDirectory.create(run.path)
+        RunDirectory.new(run.path)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        RunDirectory.create(tmp_path / "file" / "run")
+        RunDirectory.new(tmp_path / "file" / "run").make()
 
 
 def test_resuming_cuts_off_what_came_after_the_checkpoint(tmp_path: Path) -> None:
-    run = RunDirectory.create(tmp_path / "run")
+    run = RunDirectory.new(tmp_path / "run")
+    run.make()
     for step in (5, 7, 9):
         run.append({"kind": "step", "step": step, "at": step / 10, "loss": 1.5})
     with run.metrics.open("a") as stream:
         stream.write('{"kind": "ste')
     checkpoint(step=7).save(run.last)
-    assert RunDirectory.open(run.path).resume().progress.step == 7
+    RunDirectory.open(run.path).cut(load_checkpoint(run.last).progress.step)
     assert [record["step"] for record in run.records()] == [5, 7]
     assert len(run.metrics.read_text().splitlines()) == 2
 
@@ -100,7 +106,8 @@ def test_resuming_cuts_off_what_came_after_the_checkpoint(tmp_path: Path) -> Non
 def test_curves_are_a_picture(tmp_path: Path) -> None:
     from PIL import Image
 
-    run = RunDirectory.create(tmp_path / "run")
+    run = RunDirectory.new(tmp_path / "run")
+    run.make()
     run.draw_curves("top1", True)
     for epoch in (1, 2):
         run.append({"kind": "step", "step": epoch, "at": epoch, "loss": 2 / epoch})

@@ -13,9 +13,9 @@ from netdsl.ir.types import DType, TensorType
 from netdsl.ops import builder
 from netdsl.ops.base import Init
 from netdsl.reference import ReferenceStep
+from netdsl.train.loop import Compiler
 from netdsl.train.recipe import AugmentStep, Metric, Recipe
 from netdsl.train.schedule import Constant, Schedule
-from netdsl.train.trainer import Compiler
 
 SIDE = 3
 

@@ -100,6 +100,8 @@ class Loop:
 
     def fit(self) -> Result:
         """Train to the end. Raises Interrupted after Ctrl-C, NumericFailure when the loss is not finite."""
+        if self._progress.step:
+            self._run.cut(self._progress.step)
         try:
             with StopRequest() as stop:
                 while self._progress.epoch < self._recipe.epochs:
@@ -110,9 +112,7 @@ class Loop:
 
     def _epoch(self, stop: StopRequest) -> None:
         progress = self._progress
-        self._reporter.begin_epoch(
-            progress.epoch + 1, self._recipe.epochs, self._batches.steps, progress.epoch_step
-        )
+        self._reporter.begin_epoch(progress.epoch + 1, self._recipe.epochs, self._batches.steps, progress.epoch_step)
         started = time.perf_counter()
         for batch in self._batches.epoch(progress.epoch, progress.epoch_step):
             self._step(batch)
@@ -209,8 +209,12 @@ class Loop:
         )
 
     def _settings(self) -> dict[str, Any]:
-        data = {"train_samples": len(self._data.train), "classes": list(self._data.classes)}
-        return {**self._recipe.settings(), "seed": self._seed, "data": data}
+        return {
+            **self._recipe.settings(),
+            "seed": self._seed,
+            "train_samples": len(self._data.train),
+            "classes": list(self._data.classes),
+        }
 
     def _continue(self, checkpoint: Checkpoint, fresh: Mapping[str, Array]) -> dict[str, Array]:
         """The checkpoint's tensors, if it is of this very training. Only the number of epochs may differ."""
@@ -222,9 +226,7 @@ class Loop:
             raise UserError.of(
                 Code.CHECKPOINT,
                 f"`{self._run.path}` was trained with other settings",
-                notes=tuple(
-                    f"{name}: {checkpoint.settings.get(name)} there, {mine[name]} now" for name in different
-                ),
+                notes=tuple(f"{name}: {checkpoint.settings.get(name)} there, {mine[name]} now" for name in different),
                 help="to start anew from its weights, use `--weights` instead of `--resume`",
             )
         tensors = {**checkpoint.parameters, **checkpoint.state}

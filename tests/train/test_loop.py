@@ -20,19 +20,25 @@ from netdsl.ops import builder
 from netdsl.reference import ReferenceStep
 from netdsl.train.checkpoint import load_checkpoint
 from netdsl.train.evaluate import Evaluator
+from netdsl.train.loop import Compiler, Interrupted, Loop
 from netdsl.train.recipe import AugmentStep, Recipe
 from netdsl.train.run_directory import RunDirectory
 from netdsl.train.schedule import Cosine
-from netdsl.train.trainer import Compiler, Interrupted, Loop
 from netdsl.weights import read_tensors
 from netdsl.weights.initialize import initial_parameters
+
+
+def made(path: Path) -> RunDirectory:
+    run = RunDirectory.new(path)
+    run.make()
+    return run
 
 
 def train(
     path: Path, recipe: Recipe, *, resume: bool = False, compiler: Compiler = REFERENCE, seed: int = 3
 ) -> Any:
-    run = RunDirectory.open(path) if resume else RunDirectory.create(path)
-    checkpoint = run.resume() if resume else None
+    run = RunDirectory.open(path) if resume else made(path)
+    checkpoint = load_checkpoint(run.last) if resume else None
     return Loop(recipe, colour_data(), compiler, run, seed=seed, checkpoint=checkpoint).fit()
 
 
