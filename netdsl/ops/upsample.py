@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -171,6 +170,8 @@ def _axis_map(attrs: Attrs, n: int, m: int) -> AxisMap:
     bilinear = attrs["mode"] == "bilinear"
     if attrs["coords"] == "half_pixel" and not bilinear:
         start += Fraction(1, 2)
-    # Points lie on multiples of 1/grid, so the pixel below is at most 1 - 1/grid away, and so is the one above.
-    rest = 1 - Fraction(1, math.lcm(scale.denominator, start.denominator))
-    return AxisMap(scale, start - rest, start + rest if bilinear else start)
+    # Points lie ``step`` apart (modulo 1), so they are between ``least`` and ``least + 1 - step`` above their pixel.
+    step = Fraction(1, scale.denominator)
+    least = start % step
+    above = 1 - (least or step) if bilinear else -least
+    return AxisMap(scale, start - least - 1 + step, start + above)

@@ -1,0 +1,72 @@
+"""Parameters and arithmetic of each layer and of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from netdsl.ir.graph import Graph, Node
+from netdsl.ops.base import Call, get
+
+STATISTICS = ("running_mean", "running_var")
+"""State that is measured, not learned: no parameters, as papers count them."""
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer's numbers for one sample.
+
+    ``params`` are weights, biases, and scales and shifts of batch normalization, not its running statistics; one that
+    several layers share counts at the first of them. ``macs`` are multiply-accumulates of convolutions and fully
+    connected layers, taps on padding included; ``flops`` are all floating-point operations, two for each of those.
+    """
+
+    node: Node
+    params: int
+    trainable_params: int
+    macs: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over a network."""
+
+    params: int
+    trainable_params: int
+    macs: int
+    flops: int
+
+
+def layer_costs(graph: Graph) -> list[LayerCost]:
+    """One entry for each layer, in the graph's order."""
+    seen: set[Node] = set()
+    return [_layer_cost(node, seen) for node in graph.layers]
+
+
+def _layer_cost(node: Node, seen: set[Node]) -> LayerCost:
+    fresh = list(dict.fromkeys(value.node for value in node.inputs if value.node.op == "param"))
+    fresh = [param for param in fresh if param not in seen and not is_statistic(param)]
+    seen.update(fresh)
+    trainable = [param for param in fresh if param.attrs.get("trainable", True)]
+    cost = get(node.op).cost(Call.of(node))
+    return LayerCost(node, _elements(fresh), _elements(trainable), cost.macs, cost.flops)
+
+
+def totals(costs: Iterable[LayerCost]) -> Totals:
+    listed = list(costs)
+    return Totals(
+        sum(cost.params for cost in listed),
+        sum(cost.trainable_params for cost in listed),
+        sum(cost.macs for cost in listed),
+        sum(cost.flops for cost in listed),
+    )
+
+
+def is_statistic(param: Node) -> bool:
+    """Whether a parameter node holds running statistics."""
+    return param.name.rpartition(".")[2] in STATISTICS
+
+
+def _elements(params: Iterable[Node]) -> int:
+    return sum(param.output.type.elements for param in params)
