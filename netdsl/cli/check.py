@@ -78,13 +78,14 @@ def _check_file(
 def _check_net(
     module: Module, name: str | None, arguments: dict[str, str], size: tuple[int, int] | None, found: Diagnostics
 ) -> int:
+    from netdsl.analysis.receptive import receptive_fields
     from netdsl.elaborate import elaborate
 
     try:
         model = elaborate(module, name, arguments, image_size=size)
     except UserError as error:
         return _keep(found, error)
-    _add(found, model.warnings)
+    _add(found, (*model.warnings, *receptive_fields(model.graph).warnings))
     return 0
 
 

@@ -119,9 +119,7 @@ class Assignment:
 class _AssignmentType(click.ParamType[Assignment]):
     name = "name=value"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Assignment:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Assignment:
         name, equals, text = str(value).partition("=")
         if not equals or not name.strip().isidentifier() or not text.strip():
             self.fail(f"`{value}` is not of the form name=value, such as classes=37.", param, ctx)
@@ -131,9 +129,7 @@ class _AssignmentType(click.ParamType[Assignment]):
 class _SizeType(click.ParamType[tuple[int, int]]):
     name = "HxW"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         found = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", str(value))
         if not found:
             self.fail(f"`{value}` is not a size such as 224x224 (height x width).", param, ctx)
@@ -164,9 +160,7 @@ def network_options(function: Function) -> Function:
     return function
 
 
-def origin_of(
-    file: str, net: str | None, settings: Sequence[Assignment], size: tuple[int, int] | None
-) -> Origin:
+def origin_of(file: str, net: str | None, settings: Sequence[Assignment], size: tuple[int, int] | None) -> Origin:
     """The network that the options of ``network_options`` name. Raises UsageError for a name set twice."""
     names = [item.name for item in settings]
     for name in names:

@@ -1,0 +1,82 @@
+"""``netdsl report``: everything known of a network without running it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from netdsl.cli.common import (
+    Assignment,
+    batch_option,
+    json_option,
+    network_options,
+    origin_of,
+    print_json,
+    print_warnings,
+    session_of,
+    target_option,
+    threads_option,
+)
+from netdsl.driver import load
+
+
+@click.command(
+    epilog="""\b
+Columns:
+  params              learned parameters; a layer that shares those of an earlier one says so
+  MACs, FLOPs         work for one sample: multiply-accumulates, and floating-point operations of any kind
+  field, jump, start  receptive field in input pixels: its size, the distance between neighbours, and where the
+                      centre of the first one lies (0 is the centre of the first pixel); VERTICALxHORIZONTAL
+                      where they differ
+  pads                top, bottom, left, right
+
+\b
+Memory: the peaks are those of the plan that would be run: activations, gradients and working memory. A file
+without a train block is planned with SGD with momentum and, as its loss, the cross entropy of its first output
+if that is a softmax, and the mean squared error otherwise.
+
+\b
+Examples:
+  netdsl report zoo:lenet5
+  netdsl report --batch 32 zoo:resnet50
+  netdsl report --set classes=37 --json net.net
+  netdsl report --size 512x512 zoo:unet_bn
+  netdsl report models.net#Small
+"""
+)
+@network_options
+@batch_option(1)
+@target_option
+@threads_option
+@json_option
+@click.pass_context
+def command(
+    context: click.Context,
+    file: str,
+    net: str | None,
+    settings: tuple[Assignment, ...],
+    size: tuple[int, int] | None,
+    batch: int,
+    target: str,
+    threads: int | None,
+) -> None:
+    """Show shapes, parameters, work, receptive fields and memory."""
+    from netdsl.report.model import build_report
+
+    session = session_of(context)
+    model = load(origin_of(file, net, settings, size))
+    report = build_report(model, batch=batch, target=target, threads=threads)
+    print_warnings(session, report.warnings)
+    if session.json:
+        from netdsl.report.document import report_document
+
+        print_json(report_document(report))
+    elif sys.stdout.isatty():
+        from netdsl.report.text import print_rich
+
+        print_rich(report)
+    else:
+        from netdsl.report.text import plain_report
+
+        sys.stdout.write(plain_report(report))

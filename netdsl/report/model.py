@@ -1,0 +1,102 @@
+"""What is known of a network without running it, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netdsl.analysis.cost import LayerCost, Totals, is_statistic, layer_costs, totals
+from netdsl.analysis.receptive import Field, receptive_fields
+from netdsl.diagnostics import Diagnostic
+from netdsl.elaborate import Model
+from netdsl.ir.graph import Graph, Node, Value
+from netdsl.report.memory import Memory, memory_of
+
+@dataclass(frozen=True)
+class Row:
+    """One layer.
+
+    ``shared``: it reads parameters that an earlier layer has, which count there. ``statistics`` counts what
+    training measures but does not learn (running means and variances). ``field`` is None where there is no
+    spatial relation to an input.
+    """
+
+    cost: LayerCost
+    statistics: int
+    shared: bool
+    field: Field | None
+    pads: tuple[int, int, int, int] | None
+    file: str
+    line: int | None
+
+    @property
+    def name(self) -> str:
+        return self.cost.node.name
+
+    @property
+    def op(self) -> str:
+        return self.cost.node.op
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return self.cost.node.types[0].shape
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole network; ``memory`` is for ``batch`` samples, ``totals`` for one."""
+
+    net: str
+    inputs: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
+    rows: tuple[Row, ...]
+    totals: Totals
+    batch: int
+    memory: Memory
+    warnings: tuple[Diagnostic, ...]
+
+    @property
+    def statistics(self) -> int:
+        return sum(row.statistics for row in self.rows)
+
+
+def build_report(model: Model, *, batch: int = 1, target: str = "cpu", threads: int | None = None) -> Report:
+    """Analyse a network and plan its memory for a target. Loads no code generator."""
+    graph = model.graph
+    receptive = receptive_fields(graph)
+    rows = tuple(_rows(graph, receptive.fields))
+    return Report(
+        model.name,
+        {node.name: node.output.type.shape for node in graph.inputs},
+        {name: value.type.shape for name, value in graph.outputs.items()},
+        rows,
+        totals(row.cost for row in rows),
+        batch,
+        memory_of(model, batch=batch, target=target, threads=threads),
+        (*model.warnings, *receptive.warnings),
+    )
+
+
+def _rows(graph: Graph, fields: dict[Value, Field]) -> Iterator[Row]:
+    seen: set[Node] = set()
+    for cost in layer_costs(graph):
+        node = cost.node
+        owned = {value.node for value in node.inputs if value.node.op == "param"}
+        fresh = owned - seen
+        seen |= owned
+        span = min(node.spans, key=lambda span: (span.source.name, span.start), default=None)
+        yield Row(
+            cost,
+            statistics=sum(param.output.type.elements for param in fresh if is_statistic(param)),
+            shared=fresh != owned,
+            field=fields.get(node.output),
+            pads=_pads(node),
+            file=span.source.name if span else "",
+            line=span.line if span else None,
+        )
+
+
+def _pads(node: Node) -> tuple[int, int, int, int] | None:
+    """Top, bottom, left, right of layers that pad, as the words came out."""
+    pad = node.attrs.get("pad")
+    return pad if isinstance(pad, tuple) and len(pad) == 4 else None

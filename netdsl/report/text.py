@@ -1,0 +1,114 @@
+"""The report as a table: plain and the same every time in a file or pipe, with rich on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from netdsl.analysis.receptive import number_text
+from netdsl.report.model import Report, Row
+
+COLUMNS = ("layer", "op", "output", "params", "MACs", "FLOPs", "field", "jump", "start", "pads")
+TEXT_COLUMNS = 3
+"""The first columns are text, set to the left; the others are numbers."""
+
+
+def plain_report(report: Report) -> str:
+    """The whole report as text, ending in a line feed."""
+    rows = [COLUMNS, *map(_cells, report.rows)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = [heading(report), "", _line(rows[0], widths), "  ".join("-" * width for width in widths)]
+    lines += [_line(row, widths) for row in rows[1:]]
+    return "\n".join([*lines, "", *summary(report)]) + "\n"
+
+
+def print_rich(report: Report) -> None:
+    """The whole report on a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table(box=None, header_style="bold", padding=(0, 1), pad_edge=False)
+    for position, column in enumerate(COLUMNS):
+        text = position < TEXT_COLUMNS
+        table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=not text)
+    for row in report.rows:
+        table.add_row(*(Text(cell) for cell in _cells(row)))
+    console.print(Text(heading(report), style="bold"), "", table, "", sep="\n")
+    for line in summary(report):
+        console.print(Text(line))
+
+
+def heading(report: Report) -> str:
+    inputs = ", ".join(f"{name} {_shape(shape)}" for name, shape in report.inputs.items())
+    outputs = ", ".join(f"{name} {_shape(shape)}" for name, shape in report.outputs.items())
+    return f"{report.net}: {inputs} -> {outputs}"
+
+
+def summary(report: Report) -> Iterator[str]:
+    """Totals and memory, one line each."""
+    statistics = f" (and {report.statistics:,} running statistics)" if report.statistics else ""
+    memory = report.memory
+    yield f"parameters       {report.totals.params:,}{statistics}"
+    yield f"MACs             {report.totals.macs:,} a sample"
+    yield f"FLOPs            {report.totals.flops:,} a sample"
+    yield f"weights          {_bytes(memory.weights)}"
+    yield f"inference peak   {_peak(memory.inference_peak)} at batch {report.batch}"
+    yield f"training peak    {_peak(memory.training_peak)} at batch {report.batch}, loss: {memory.training_loss}"
+    for reason in memory.reasons:
+        yield f"not planned: {reason}"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    params = f"{row.cost.params:,}" if not row.shared else f"{row.cost.params:,} shared"
+    pads = ",".join(map(str, row.pads)) if row.pads else ""
+    return (
+        row.name,
+        row.op,
+        _shape(row.output_shape),
+        params if row.cost.params or row.shared else "",
+        f"{row.cost.macs:,}" if row.cost.macs else "",
+        f"{row.cost.flops:,}" if row.cost.flops else "",
+        *_field_cells(row),
+        pads,
+    )
+
+
+def _field_cells(row: Row) -> tuple[str, str, str]:
+    if row.field is None:
+        return "", "", ""
+    vertical, horizontal = row.field.height, row.field.width
+    return (
+        _axes(vertical.size, horizontal.size),
+        _axes(vertical.jump, horizontal.jump),
+        _axes(vertical.start, horizontal.start),
+    )
+
+
+def _axes(vertical: Fraction, horizontal: Fraction) -> str:
+    text = number_text(vertical)
+    return text if vertical == horizontal else f"{text}x{number_text(horizontal)}"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "[" + ", ".join(map(str, shape)) + "]"
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    padded = [
+        cell.ljust(width) if position < TEXT_COLUMNS else cell.rjust(width)
+        for position, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            return f"{count:,} bytes ({count / size:.1f} {unit})"
+    return f"{count:,} bytes"
+
+
+def _peak(count: int | None) -> str:
+    return "unknown" if count is None else _bytes(count)
