@@ -69,7 +69,7 @@ ELEMENTWISE = Elementwise("elementwise")
 MOVES = {
     "load_input": Lowering("relayout", "emit_load"),
     "store_output": Lowering("relayout", "emit_store"),
-    "relayout": Lowering("relayout", "emit_relayout"),
+    "relayout": Lowering("repack"),
 }
 _TABLE: dict[str, Lowering] = {}
 

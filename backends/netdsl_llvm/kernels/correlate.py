@@ -136,7 +136,7 @@ class _Builder:
 
     def _tile(self, t: _Tile) -> None:
         k, c = self.k, self.c
-        first_block = self._first_block(t.filter_tile)
+        first_block = first_block(k, c.filter, t.filter_tile)
         place = k.add(c.x.offset(k, t.n, first_block, t.h, t.w))
         x = k.at(k.arg("x"), place)
         weights = k.at(k.arg("filter"), k.mul(t.filter_tile, c.filter.tile_stride))
@@ -145,15 +145,6 @@ class _Builder:
         if c.tap_rows.count * c.tap_cols.count:
             sums = self._sum_blocks(x, weights, offsets, sums, t.vectors)
         self._store(t, sums)
-
-    def _first_block(self, tile: Index) -> Index:
-        """As `PackedFilter.first_block`."""
-        k, f = self.k, self.c.filter
-        if f.groups == 1:
-            return 0
-        group = k.div(k.mul(tile, f.width), f.outputs // f.groups)
-        wanted = k.div(k.mul(group, f.inputs // f.groups), f.block)
-        return k.min(wanted, f.input_blocks - f.span)
 
     def _start(self, t: _Tile) -> list[Value]:
         k = self.k
@@ -240,7 +231,7 @@ class _Builder:
         row = k.mul(channel, self.c.filter.width)
         registers = [k.load(weights, k.add(row, v * k.lanes), align=4 * k.lanes) for v in range(vectors)]
         pixels, result = len(offsets), list(sums)
-        _keep_order(k)
+        keep_order(k)
         for p, offset in enumerate(offsets):
             pixel = k.load_broadcast(x, k.add(channel, offset))
             for v, register in enumerate(registers):
@@ -274,7 +265,16 @@ class _Tile:
     w: Index
 
 
-def _keep_order(k: Kernel) -> None:
+def first_block(k: Kernel, filter: PackedFilter, tile: Index) -> Index:
+    """As `PackedFilter.first_block`, of a tile known when the code runs."""
+    if filter.groups == 1:
+        return 0
+    group = k.div(k.mul(tile, filter.width), filter.outputs // filter.groups)
+    wanted = k.div(k.mul(group, filter.inputs // filter.groups), filter.block)
+    return k.min(wanted, filter.input_blocks - filter.span)
+
+
+def keep_order(k: Kernel) -> None:
     """Loads stay on this side: LLVM's scheduler would move those of many channels ahead, out of registers.
 
     A fence within one thread costs no instruction.

@@ -1,26 +1,15 @@
-"""Between the caller's row-major arrays and blocked memory, and between places in blocked memory."""
+"""Between the caller's row-major arrays and blocked memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from netdsl.diagnostics import Unsupported
-from netdsl.ir.scalar import Var
 from netdsl.plan.layout import Blocked
 from netdsl.plan.plan import Step, View
 from netdsl_llvm.codegen import RunBuilder
 from netdsl_llvm.emit import Index, Kernel, Value
-from netdsl_llvm.kernels.elementwise import emit_map
 
 _STRIDES = ("batch", "height", "width", "plain_n", "plain_c", "plain_h", "n", "cb", "h")
-
-
-def emit_relayout(run: RunBuilder, step: Step) -> None:
-    """Copy a value from one blocked place to another."""
-    source, result = step.inputs[0].layout, step.outputs[0].layout
-    if not isinstance(source, Blocked) or not isinstance(result, Blocked):
-        raise Unsupported("relayout", "cpu", f"no kernel moves {source} to {result}", step.spans)
-    emit_map(run, step, [Var(0)])
 
 
 def emit_load(run: RunBuilder, step: Step) -> None:

@@ -1,0 +1,41 @@
+"""Gradients of the filters of convolutions and fully connected layers."""
+
+from __future__ import annotations
+
+from netdsl.plan.layout import Blocked
+from netdsl.plan.plan import Step, View
+from netdsl_llvm.codegen import RunBuilder, call_of
+from netdsl_llvm.conv_windows import grad_weight_axes
+from netdsl_llvm.emit import Value
+from netdsl_llvm.kernels.access import Access, blocked
+from netdsl_llvm.kernels.conv import filter_of
+from netdsl_llvm.kernels.correlate import Taps
+from netdsl_llvm.kernels.outer import OuterSum, build
+
+
+def emit(run: RunBuilder, step: Step) -> None:
+    """conv_grad_weight(g, x)."""
+    g, x, filter = blocked(step.inputs[0], run.target.lanes), step.inputs[1].layout, filter_of(step.outputs[0])
+    assert isinstance(x, Blocked)
+    rows, cols = grad_weight_axes(call_of(step))
+    first = rows.in_first * x.row_stride + cols.in_first * x.block
+    _call(run, step, OuterSum.of_axes(filter, g, x, rows, cols), run.k.at(run.pointer(step.inputs[1]), first))
+
+
+def emit_matrix(run: RunBuilder, step: Step) -> None:
+    """fc_grad_weight(g, x)."""
+    g, x = (blocked(view, run.target.lanes) for view in step.inputs[:2])
+    one = Taps(1, 0, 0)
+    accesses = (Access(a.n_stride, a.cb_stride, 0, 0) for a in (g, x))
+    outer = OuterSum(filter_of(step.outputs[0]), g.batch, 1, 1, *accesses, one, one)
+    _call(run, step, outer, step.inputs[1])
+
+
+def _call(run: RunBuilder, step: Step, outer: OuterSum, x: View | Value) -> None:
+    outer = outer.flattened()
+    run.call(
+        outer.key,
+        lambda k: build(k, outer),
+        {"g": step.inputs[0], "x": x, "filter": step.outputs[0]},
+        noalias=("filter",),
+    )

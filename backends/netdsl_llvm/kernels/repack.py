@@ -1,0 +1,116 @@
+"""A weight from one layout to another: between packed filters, and to and from the blocked layout."""
+
+from __future__ import annotations
+
+import math
+
+from netdsl.ir.scalar import Var
+from netdsl.plan.layout import Blocked, Layout
+from netdsl.plan.plan import Step
+from netdsl_llvm.codegen import RunBuilder
+from netdsl_llvm.emit import Index, Kernel
+from netdsl_llvm.kernels.correlate import first_block
+from netdsl_llvm.kernels.elementwise import emit_map
+from netdsl_llvm.kernels.expression import digest
+from netdsl_llvm.kernels.relayout import transpose
+from netdsl_llvm.layouts import PackedFilter
+
+Place = tuple[Index, Index, Index]
+"""Along the weight's first axis, its second, and all others taken together."""
+
+
+def emit(run: RunBuilder, step: Step) -> None:
+    """Any layout to any other. Every element of the result is written; those that hold nothing become zero."""
+    source, result = step.inputs[0].layout, step.outputs[0].layout
+    assert source is not None
+    assert result is not None
+    if isinstance(source, Blocked) and isinstance(result, Blocked):
+        emit_map(run, step, [Var(0)])
+        return
+    pointers = {"x": step.inputs[0], "y": step.outputs[0]}
+    if isinstance(source, PackedFilter) and isinstance(result, PackedFilter) and _mirrored(source, result):
+        key = f"transpose_filter_{digest((source, result))}"
+        run.call(key, lambda k: _transpose(k, source, result), pointers, noalias=("y",))
+        return
+    shape = step.output_types[0].shape
+    extents = (shape[0], shape[1] if len(shape) > 1 else 1, math.prod(shape[2:]))
+    run.call("zero_weight", _zero, {"y": step.outputs[0]}, {"size": result.size})
+    run.barrier()
+    key = f"repack_{digest((source, result, extents))}"
+    run.call(key, lambda k: _copy(k, source, result, extents), pointers, noalias=("y",))
+
+
+def _mirrored(source: PackedFilter, result: PackedFilter) -> bool:
+    """Dense filters of whole vectors whose lanes and blocks change places."""
+    dense = source.groups == 1 and source.transposed != result.transposed
+    return dense and source.block == source.lanes == result.block == result.lanes
+
+
+def _transpose(k: Kernel, source: PackedFilter, result: PackedFilter) -> None:
+    """Squares of lanes x lanes, turned in registers. Work items are registers of the result's channels by block."""
+    begin, end = k.share(result.tiles * result.span * result.vectors)
+    with k.loop(begin, end) as item:
+        tile, block, vector = k.split(item, result.span, result.vectors)
+        channels = k.add(k.mul(tile, result.vectors), vector)
+        from_tile, from_vector = k.split(block, source.vectors)
+        x = k.at(k.arg("x"), k.add(k.mul(from_tile, source.tile_stride), k.mul(from_vector, k.lanes)))
+        x = k.at(x, k.mul(channels, source.block_stride))
+        start = k.add(k.mul(tile, result.tile_stride), k.mul(block, result.block_stride))
+        y = k.at(k.arg("y"), k.add(start, k.mul(vector, k.lanes)))
+        with k.either(k.compare("<", channels, source.span)) as (inside, outside):
+            with inside, k.loop(0, source.taps) as tap:
+                place = k.mul(tap, source.tap_stride)
+                rows = [k.load(x, k.add(place, lane * source.width)) for lane in range(k.lanes)]
+                for lane, row in enumerate(transpose(k, rows)):
+                    k.store(row, y, k.add(k.mul(tap, result.tap_stride), lane * result.width))
+            with outside, k.loop(0, source.taps) as tap:
+                for lane in range(k.lanes):
+                    k.store(k.v(0.0), y, k.add(k.mul(tap, result.tap_stride), lane * result.width))
+
+
+def _zero(k: Kernel) -> None:
+    begin, end = k.share(k.div(k.arg("size"), k.lanes))
+    with k.loop(begin, end) as vector:
+        k.store(k.v(0.0), k.arg("y"), k.mul(vector, k.lanes))
+
+
+def _copy(k: Kernel, source: Layout, result: Layout, extents: tuple[int, int, int]) -> None:
+    """Element by element, whatever the layouts."""
+    begin, end = k.share(extents[0])
+    with k.loop(begin, end) as first, k.loop(0, extents[1]) as second, k.loop(0, extents[2]) as tap:
+        value = k.load_float(k.arg("x"), _offset(k, source, (first, second, tap), extents))
+        k.store(value, k.arg("y"), _offset(k, result, (first, second, tap), extents))
+
+
+def _offset(k: Kernel, layout: Layout, place: Place, extents: tuple[int, int, int]) -> Index:
+    """Floats from the layout's start to an element."""
+    if isinstance(layout, PackedFilter):
+        return _packed_offset(k, layout, place)
+    assert isinstance(layout, Blocked)
+    first, second, tap = place
+    block, lane = k.split(first, layout.block)
+    if layout.height == 1 and extents[1] > 1:  # a matrix lies along the columns
+        second, tap = 0, second
+    rows = k.add(k.mul(block, layout.cb_stride), k.mul(second, layout.row_stride))
+    return k.add(rows, k.mul(tap, layout.block), lane)
+
+
+def _packed_offset(k: Kernel, f: PackedFilter, place: Place) -> Index:
+    """As `PackedFilter.pack` places it."""
+    first, second, tap = place
+    each = f.inputs // f.groups if f.transposed else f.outputs // f.groups
+    group = 0 if f.groups == 1 else k.div(first, each)
+    if f.transposed:
+        inputs, outputs = first, k.add(k.mul(group, f.outputs // f.groups), second)
+    else:
+        outputs, inputs = first, k.add(k.mul(group, f.inputs // f.groups), second)
+    tile, lane = k.split(outputs, f.width)
+    block, channel = k.split(inputs, f.block)
+    block = k.sub(block, first_block(k, f, tile))
+    return k.add(
+        k.mul(tile, f.tile_stride),
+        k.mul(block, f.block_stride),
+        k.mul(tap, f.tap_stride),
+        k.mul(channel, f.width),
+        lane,
+    )
