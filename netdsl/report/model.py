@@ -12,6 +12,7 @@ from netdsl.elaborate import Model
 from netdsl.ir.graph import Graph, Node, Value
 from netdsl.report.memory import Memory, memory_of
 
+
 @dataclass(frozen=True)
 class Row:
     """One layer.
