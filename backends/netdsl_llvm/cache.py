@@ -79,13 +79,24 @@ class ObjectCache:
         except OSError:
             return
 
+    def usage(self) -> tuple[int, int]:
+        """Number of entries and their bytes."""
+        sizes = [size for _, size, _ in self._entries()]
+        return len(sizes), sum(sizes)
+
+    def _entries(self) -> list[tuple[int, int, Path]]:
+        """(last use, bytes, path) of everything in the directory."""
+        entries = []
+        with contextlib.suppress(OSError):
+            for path in self.directory.iterdir() if self.directory else ():
+                with contextlib.suppress(OSError):
+                    status = path.lstat()
+                    entries.append((status.st_mtime_ns, status.st_size, path))
+        return entries
+
     def _evict(self, coming: int) -> None:
         """Drop the entries used longest ago until `coming` more bytes fit."""
-        entries = []
-        for path in self.directory.iterdir() if self.directory else ():
-            with contextlib.suppress(OSError):
-                status = path.lstat()
-                entries.append((status.st_mtime_ns, status.st_size, path))
+        entries = self._entries()
         total = sum(size for _, size, _ in entries) + coming
         for _, size, path in sorted(entries):
             if total <= self.limit:
