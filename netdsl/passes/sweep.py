@@ -8,6 +8,7 @@ replaced, and may drop it, put new nodes before it, or bring an earlier node dow
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from netdsl.ir.builder import GraphBuilder
 from netdsl.ir.graph import Epilogue, Graph, Node, Value
@@ -25,25 +26,27 @@ class Sweep:
         self.build: GraphBuilder = _SweepBuilder(self)
         self._placed: list[Node | None] = []
         self._index: dict[int, int] = {}
+        self._indexed = 0
         self._instead: dict[Value, Value] = {}
-        self._readers = {value: [node for node, _ in uses] for value, uses in graph.uses().items()}
         self._results: dict[Value, list[str]] = {}
         for name, value in graph.outputs.items():
             self._results.setdefault(value, []).append(f"output {name!r}")
         for name, value in graph.updates.items():
             self._results.setdefault(value, []).append(f"the new value of {name!r}")
-        self._settled = False
+        self._settled = self._touched = False
 
     # -- walking ---------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Node]:
         for node in self.graph.nodes:
-            node.inputs = [self.current(value) for value in node.inputs]
+            if self._instead:
+                node.inputs = [self.current(value) for value in node.inputs]
             self._settled = False
             yield node
             if not self._settled:
-                self._append(node)
-        self._finish()
+                self._placed.append(node)
+        if self._touched:
+            self._finish()
 
     def _finish(self) -> None:
         graph = self.graph
@@ -62,7 +65,22 @@ class Sweep:
 
     def position(self, node: Node) -> int:
         """Place of an already visited node in the new order."""
+        for index in range(self._indexed, len(self._placed)):
+            placed = self._placed[index]
+            if placed is not None:
+                self._index[id(placed)] = index
+        self._indexed = len(self._placed)
         return self._index[id(node)]
+
+    @cached_property
+    def _readers(self) -> dict[Value, list[Node]]:
+        """Made at the first question or edit, so that a pass without a match costs next to nothing."""
+        self._touched = True
+        readers: dict[Value, list[Node]] = {}
+        for node in self.graph.nodes:
+            for value in node.inputs:
+                readers.setdefault(value, []).append(node)
+        return readers
 
     def readers(self, value: Value) -> list[Node]:
         """Nodes that read ``value``, once for every operand."""
@@ -95,12 +113,13 @@ class Sweep:
 
     def bring_down(self, node: Node) -> None:
         """Move an earlier node to just before the one being visited (nobody between may read it)."""
-        self._placed[self._index[id(node)]] = None
-        self._append(node)
+        self._touched = True
+        self._placed[self.position(node)] = None
+        self._placed.append(node)
 
     def discard(self, node: Node) -> None:
         """Drop an earlier node whose only reader is about to be replaced."""
-        self._placed[self._index[id(node)]] = None
+        self._placed[self.position(node)] = None
         for value in node.inputs:
             self._readers[value].remove(node)
 
@@ -114,13 +133,10 @@ class Sweep:
 
     def insert(self, node: Node) -> None:
         """Place a new node just before the one being visited."""
+        self._touched = True
         self.graph.claim_name(node)
         for value in node.inputs:
             self._readers.setdefault(value, []).append(node)
-        self._append(node)
-
-    def _append(self, node: Node) -> None:
-        self._index[id(node)] = len(self._placed)
         self._placed.append(node)
 
 
