@@ -26,8 +26,8 @@ def emit_matrix(run: RunBuilder, step: Step) -> None:
     """fc_grad_weight(g, x)."""
     g, x = (blocked(view, run.target.lanes) for view in step.inputs[:2])
     one = Taps(1, 0, 0)
-    accesses = (Access(a.n_stride, a.cb_stride, 0, 0) for a in (g, x))
-    outer = OuterSum(filter_of(step.outputs[0]), g.batch, 1, 1, *accesses, one, one)
+    g_access, x_access = (Access(a.n_stride, a.cb_stride, 0, 0) for a in (g, x))
+    outer = OuterSum(filter_of(step.outputs[0]), g.batch, 1, 1, g_access, x_access, one, one)
     _call(run, step, outer, step.inputs[1])
 
 

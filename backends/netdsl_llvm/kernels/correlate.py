@@ -136,9 +136,8 @@ class _Builder:
 
     def _tile(self, t: _Tile) -> None:
         k, c = self.k, self.c
-        first_block = first_block(k, c.filter, t.filter_tile)
-        place = k.add(c.x.offset(k, t.n, first_block, t.h, t.w))
-        x = k.at(k.arg("x"), place)
+        block = first_block(k, c.filter, t.filter_tile)
+        x = k.at(k.arg("x"), c.x.offset(k, t.n, block, t.h, t.w))
         weights = k.at(k.arg("filter"), k.mul(t.filter_tile, c.filter.tile_stride))
         offsets = [i * c.x.h + j * c.x.w for i in range(t.height) for j in range(t.width)]
         sums = self._start(t)
