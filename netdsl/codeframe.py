@@ -74,9 +74,7 @@ def _by_source(marks: list[_Mark], primary: Label | None) -> list[tuple[Source, 
     return list(groups.items())
 
 
-def _frame(
-    source: Source, marks: list[_Mark], gutter: str, level: Level, paint: _Paint, width: int
-) -> list[str]:
+def _frame(source: Source, marks: list[_Mark], gutter: str, level: Level, paint: _Paint, width: int) -> list[str]:
     anchor = next((mark for mark in marks if mark.primary), marks[0]).label.span
     bar = paint("gutter", f"{gutter}│")
     where = f"{printable(source.name)}:{anchor.line}:{anchor.column}"
@@ -160,6 +158,4 @@ def printable(text: str, keep_newlines: bool = False) -> str:
     """``text`` with everything that a terminal might act on replaced."""
     if text.isprintable():
         return text
-    return "".join(
-        c if c.isprintable() or (keep_newlines and c == "\n") else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    return "".join(c if c.isprintable() or (keep_newlines and c == "\n") else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -289,15 +289,25 @@ def suggest(name: str, candidates: Iterable[str]) -> str | None:
     if len(name) > 64:
         return None
     best, best_distance = None, max(1, len(name) // 3) + 1
-    for candidate in sorted(set(candidates)):
-        if abs(len(candidate) - len(name)) >= best_distance:
-            continue
+    names = sorted(set(candidates))
+    for candidate in names:
         if candidate.lower() == name.lower():
             return candidate
+    for candidate in names:
+        if abs(len(candidate) - len(name)) >= best_distance:
+            continue
         distance = _edit_distance(name.lower(), candidate.lower())
         if distance < best_distance and distance < len(candidate):
             best, best_distance = candidate, distance
-    return best
+    return best or _abbreviated(name, names)
+
+
+def _abbreviated(name: str, names: Sequence[str]) -> str | None:
+    """The only one of ``names`` that ``name`` begins with, or that begins with ``name`` (at least 3 letters)."""
+    near = [
+        item for item in names if min(len(item), len(name)) >= 3 and (item.startswith(name) or name.startswith(item))
+    ]
+    return near[0] if len(near) == 1 else None
 
 
 def _edit_distance(a: str, b: str) -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from netdsl.diagnostics import Code, Diagnostic, Diagnostics, ResourceLimit, suggest
+from netdsl.diagnostics import Code, Diagnostic, Diagnostics, ResourceLimit, UserError, suggest
 from netdsl.elaborate import expressions, pipes, statements
 from netdsl.elaborate.blocks import bind_parameters, check_parameters, module_scope
 from netdsl.elaborate.files import Module, load_program
@@ -17,6 +17,7 @@ from netdsl.elaborate.nets import Chosen, bind_image_size, buildable_nets, choos
 from netdsl.elaborate.scope import Scope
 from netdsl.elaborate.state import Env, Frame, Run
 from netdsl.elaborate.training import Choice, Metric, TargetSpec, TrainSpec, elaborate_train
+from netdsl.elaborate.unreached import check_unreached
 from netdsl.ir.graph import Graph
 from netdsl.ops.base import all_ops
 from netdsl.source import Source
@@ -89,8 +90,8 @@ def _deep_stack() -> Iterator[None]:
 def _build(run: Run, module: Module, name: str, arguments: dict[str, Any], image_size: tuple[int, int] | None) -> Model:
     _check_declarations(run, module)
     chosen = choose(run, module, name)
-    run.found.raise_if_errors()
-    assert chosen is not None
+    if chosen is None:
+        raise UserError(run.found)
     if image_size is not None:
         bind_image_size(run, chosen, image_size, arguments, run.sizes)
     set_arguments(run, module, chosen, arguments)
@@ -101,6 +102,7 @@ def _build(run: Run, module: Module, name: str, arguments: dict[str, Any], image
     _check_sizes(run, env, name)
     built_with = {item.name.text: env.scope.bindings[item.name.text].value for item in chosen.net.parameters}
     spec = _train(run, module, env, chosen)
+    check_unreached(run, module)
     if not run.found.has_errors:
         _report_unused(run)
     run.found.raise_if_errors()

@@ -28,6 +28,7 @@ def make_block(run: Run, prepared: Prepared, given: Known, place: Place, span: S
     env = Env(Scope(module_scope(run, ref.module)), names, frame)
     run.trail.append((frame.name, span))
     run.active.append(ref.block)
+    run.reached.add(ref.block.name.span)
     bind_parameters(run, env, prepared.name, ref.block.parameters, prepared.values)
     run.execute_all(env, ref.block.body)
     run.active.pop()

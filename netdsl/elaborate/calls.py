@@ -192,18 +192,17 @@ def _set(
 
 def _fill_defaults(run: Run, prepared: Prepared, args: Sequence[Arg], where: dict[str, Span]) -> None:
     for arg in args:
-        if arg.name in prepared.values:
-            continue
         if not arg.required:
-            prepared.values[arg.name] = canonical_default(arg)
-        elif arg.name not in where and not prepared.uncertain:
-            run.error(
-                Code.MISSING_ARGUMENT,
-                f"`{prepared.name}` needs `{arg.name}`",
-                prepared.span,
-                f"{arg.name} is {expected(arg)}",
-            )
-            prepared.failed = True
+            prepared.values.setdefault(arg.name, canonical_default(arg))
+    missing = [arg for arg in args if arg.required and arg.name not in where]
+    if missing and not prepared.uncertain:
+        run.error(
+            Code.MISSING_ARGUMENT,
+            f"`{prepared.name}` needs " + " and ".join(f"`{arg.name}`" for arg in missing),
+            prepared.span,
+            notes=[f"`{arg.name}` is {expected(arg)}" for arg in missing],
+        )
+        prepared.failed = True
 
 
 def canonical_default(arg: Arg) -> Any:

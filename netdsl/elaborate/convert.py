@@ -41,7 +41,7 @@ def _word(owner: str, arg: Arg, value: str) -> str:
     near = suggest(value, arg.words)
     raise Failure(
         Code.UNKNOWN_VALUE if arg.words else Code.WRONG_TYPE,
-        f"`{arg.name}` of `{owner}` is {expected(arg)}, found `{value}`",
+        f"`{arg.name}` of `{owner}` is {expected(arg)}, found {describe(value)}",
         f"did you mean `{near}`?" if near else None,
     )
 

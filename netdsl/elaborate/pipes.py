@@ -77,11 +77,12 @@ def find_target(run: Run, env: Env, name: tree.Name) -> ops.OpDef | BlockRef | S
         if not isinstance(binding.value, Unknown):
             run.error(Code.WRONG_TYPE, f"`{name.text}` is {describe(binding.value)}, not a layer or block", name.span)
         return None
-    _unknown_layer(run, env, name)
+    report_unknown_layer(run, env, name)
     return None
 
 
-def _unknown_layer(run: Run, env: Env, name: tree.Name) -> None:
+def report_unknown_layer(run: Run, env: Env, name: tree.Name) -> None:
+    """Say that ``name`` is neither an op nor a block, with the likeliest one meant."""
     known_names = [key for key, item in ops.all_ops().items() if not item.internal]
     known_names += env.frame.module.blocks
     known_names += [key for key in env.scope.names() if _is_shared(env, key)]

@@ -110,6 +110,8 @@ class Run:
     trail: list[tuple[str, Span]] = field(default_factory=list)
     """The blocks being instantiated, outermost first: (name, where it is used)."""
     active: list[tree.Block] = field(default_factory=list)
+    reached: set[Span] = field(default_factory=set)
+    """The blocks that were instantiated, by the span of their names."""
     constants: dict[Module, Scope] = field(default_factory=dict)
     _steps: int = 0
     _nesting: int = 0
@@ -217,13 +219,13 @@ class Run:
         )
         return False
 
-    def bind(self, env: Env, name: tree.Name, value: Known, what: str = "value") -> None:
-        """Bind a name in its scope, or again where that is allowed."""
+    def bind(self, env: Env, name: tree.Name, value: Known, what: str = "value") -> bool:
+        """Bind a name in its scope, or again where that is allowed; reports and returns False where not."""
         self.usage.bind(name.text, name.span, what)
         outer = env.scope.rebindable(name.text) if what == "value" else None
         if outer is not None:
             outer.value, outer.span = value, name.span
-            return
+            return True
         present = env.scope.bindings.get(name.text)
         if present is not None:
             self.error(
@@ -233,10 +235,11 @@ class Run:
                 secondary=[Label(present.span, "bound here")],
                 help="take another name; only inside `for` and `if` may an outer name be bound again",
             )
-            return
+            return False
         if env.scope.inner:
             env.frame.locals[name.text] = name.span
         env.scope.bindings[name.text] = Binding(value, name.span, what)
+        return True
 
     def add(self, node: Node, span: Span) -> Node:
         """Append a node whose name was claimed."""

@@ -94,12 +94,8 @@ def _output(run: Run, env: Env, item: tree.Output) -> None:
     allowed = net_only(run, env, item, "output")
     for output in item.items:
         value = run.evaluate(env, output.value if output.value is not None else output.name)
-        if output.value is not None:
-            run.bind(env, output.name, value, "output")
-            binding = env.scope.bindings.get(output.name.text)
-            if binding is not None:
-                run.usage.read.add(binding.span)
-        if allowed:
+        bound = output.value is None or run.bind(env, output.name, value, "output")
+        if allowed and bound:
             _enter_output(run, output, value)
 
 

@@ -124,11 +124,14 @@ def _finished(run: Run, draft: _Draft, train: tree.Train) -> TrainSpec | None:
         "batch": "`batch 64`",
         "epochs": "`epochs 10`",
     }
-    for what, example in needed.items():
-        if what not in draft.said:
-            run.error(
-                Code.TRAIN_SETTING, f"`train {train.net.text}` says no {what}", train.net.span, help=f"add {example}"
-            )
+    missing = [what for what in needed if what not in draft.said]
+    if missing:
+        run.error(
+            Code.TRAIN_SETTING,
+            f"`train {train.net.text}` says no {', no '.join(missing)}",
+            train.net.span,
+            help="\n".join(f"add {needed[what]}" for what in missing),
+        )
     if draft.loss is None or draft.optimizer is None or draft.batch is None or draft.epochs is None:
         return None
     constant = Choice("constant", {arg.name: arg.default for arg in schema.SCHEDULES["constant"]}, train.net.span)

@@ -120,7 +120,7 @@ _SORTS: tuple[tuple[type, str], ...] = (
     (bool, "the flag"),
     (int, "the whole number"),
     (float, "the number"),
-    (str, "the word"),
+    (str, "the string"),
     (Size, "the size"),
     (list, "the list"),
     (tuple, "the tuple"),

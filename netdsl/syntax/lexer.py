@@ -32,7 +32,7 @@ class Token:
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    return re.compile(f"{tables.load().pattern}|{_ERRORS}", re.DOTALL)
+    return re.compile(f"(?P<BAD_ARROW>[=~|]>|→)|{tables.load().pattern}|{_ERRORS}", re.DOTALL)
 
 
 def tokenize(source: Source, found: Diagnostics) -> list[Token]:
@@ -65,7 +65,7 @@ def _too_many(span: Span) -> ResourceLimit:
 
 
 def _lexical_error(kind: str, span: Span, found: Diagnostics) -> None:
-    {"BAD_STRING": _bad_string, "BAD_NUMBER": _bad_number, "BAD_CHARACTER": _bad_character}[kind](span, found)
+    _LEXICAL[kind](span, found)
 
 
 def _bad_string(span: Span, found: Diagnostics) -> None:
@@ -99,7 +99,6 @@ _CHARACTER_HINTS = {
     "&": "write `and`",
     "|": "write `or`",
     "!": "write `not`",
-    "→": "write `->`",
     "×": "write `x`, as in `3x3`",
     "–": "write `-`",
     "−": "write `-`",
@@ -114,6 +113,18 @@ def _bad_character(span: Span, found: Diagnostics) -> None:
     character = span.text
     shown = f"`{character}`" if character.isprintable() else f"the character U+{ord(character):04X}"
     found.error(Code.BAD_CHARACTER, f"{shown} has no meaning here", span, help=_CHARACTER_HINTS.get(character))
+
+
+def _bad_arrow(span: Span, found: Diagnostics) -> None:
+    found.error(Code.BAD_CHARACTER, f"`{span.text}` has no meaning here", span, help="the pipe is written `->`")
+
+
+_LEXICAL = {
+    "BAD_ARROW": _bad_arrow,
+    "BAD_STRING": _bad_string,
+    "BAD_NUMBER": _bad_number,
+    "BAD_CHARACTER": _bad_character,
+}
 
 
 def check_brackets(source: Source, tokens: list[Token], found: Diagnostics) -> None:
