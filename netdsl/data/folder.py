@@ -148,9 +148,7 @@ def _pictures(root: Path, scan: _Scan, depth: int) -> Iterator[Path]:
             scan.escaping.append(scan.relative(path))
         elif entry.is_dir(follow_symlinks=False):
             if depth == 0:
-                raise ResourceLimit.of(
-                    Code.LIMIT_DEPTH, f"`{path}` is nested deeper than {MAX_DEPTH} folders"
-                )
+                raise ResourceLimit.of(Code.LIMIT_DEPTH, f"`{path}` is nested deeper than {MAX_DEPTH} folders")
             yield from _pictures(path, scan, depth - 1)
         elif path.suffix.lower() in SUFFIXES:
             yield path

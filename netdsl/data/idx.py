@@ -115,9 +115,7 @@ def _read_header(path: Path, stream: BinaryIO, magic: int, axes: int) -> tuple[i
         raise ResourceLimit.of(
             Code.LIMIT_SIZE,
             f"`{path}` claims {count} samples of {rows}x{columns}",
-            notes=(
-                f"the limits are {MAX_SAMPLES} samples, {MAX_SIDE}x{MAX_SIDE} pixels, {MAX_BYTES >> 30} GiB",
-            ),
+            notes=(f"the limits are {MAX_SAMPLES} samples, {MAX_SIDE}x{MAX_SIDE} pixels, {MAX_BYTES >> 30} GiB",),
         )
     return count, rows, columns
 

@@ -63,11 +63,15 @@ class Checkpoint:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint that `Checkpoint.save` wrote. Raises UserError on any other file."""
-    file = read_tensors(path)
+    return checkpoint_of(read_tensors(path))
+
+
+def checkpoint_of(file: TensorFile) -> Checkpoint:
+    """The checkpoint that a safetensors file holds. Raises UserError if it holds none."""
     if METADATA_KEY not in file.metadata:
         raise UserError.of(
             Code.CHECKPOINT,
-            f"`{path}` holds weights, but is not a checkpoint of netdsl",
+            f"`{file.path}` holds weights, but is not a checkpoint of netdsl",
             help="a checkpoint is a `last.safetensors` or `best.safetensors` that `netdsl train` wrote",
         )
     try:
@@ -75,7 +79,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError.of(
             Code.CHECKPOINT,
-            f"the metadata of `{path}` cannot be understood",
+            f"the metadata of `{file.path}` cannot be understood",
             notes=(f"{type(error).__name__}: {error}",),
         ) from error
 

@@ -38,9 +38,9 @@ class Evaluator:
         self._forward_names = {node.name for node in self._split.forward.params}
         self._executor = make(self._split.forward, self._of_forward(parameters), self._batch)
 
-    def run(self, parameters: Mapping[str, Array], confusion: tuple[Metric, Array] | None = None) -> dict[str, float]:
-        """``loss`` and every metric by name. ``confusion`` is a metric whose scores are to be counted into
-        a [classes, classes] matrix. Raises NumericFailure when the loss is not finite."""
+    def run(self, parameters: Mapping[str, Array], confusion: Array | None = None) -> dict[str, float]:
+        """``loss`` and every metric by name. The first ranking metric's scores are counted into
+        ``confusion``, [classes, classes]. Raises NumericFailure when the loss is not finite."""
         self._executor.set_parameters(self._of_forward(parameters))
         means = {name: Mean() for name in ("loss", *(metric.name for metric in self._recipe.metrics))}
         for batch in evaluation_batches(self._prepared, self._batch):
@@ -50,8 +50,8 @@ class Evaluator:
             for metric in self._counted:
                 scores, labels = values[self._split.scores[metric.value]], values[metric.target]
                 means[metric.name].add(*measure(metric, scores, labels))
-                if confusion is not None and confusion[0] is metric:
-                    confusion[1][...] += confusion_matrix(scores, labels, len(confusion[1]))
+                if confusion is not None and metric is self._counted[0]:
+                    confusion += confusion_matrix(scores, labels, len(confusion))
         if not np.isfinite(means["loss"].value):
             raise NumericFailure.of(Code.NOT_FINITE, f"the loss on the test set is {means['loss'].value}")
         return {name: mean.value for name, mean in means.items()}

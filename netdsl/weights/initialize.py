@@ -20,10 +20,7 @@ _INIT_STREAM = 0x1A17
 
 def initial_parameters(params: Iterable[Node], seed: int) -> dict[str, NDArray[np.float32]]:
     """Fresh values for ``param`` nodes, by name."""
-    return {
-        node.name: initial_value(node.attrs["init"], node.output.type.shape, seed, node.name)
-        for node in params
-    }
+    return {node.name: initial_value(node.attrs["init"], node.output.type.shape, seed, node.name) for node in params}
 
 
 def initial_value(init: Init, shape: tuple[int, ...], seed: int, name: str) -> NDArray[np.float32]:

@@ -40,9 +40,7 @@ def match_weights(
     return {name: np.ascontiguousarray(candidates[name], dtype=np.float32) for name in expected}
 
 
-def _mismatch(
-    path: Path, missing: list[str], unexpected: list[str], misfits: list[str], known: list[str]
-) -> UserError:
+def _mismatch(path: Path, missing: list[str], unexpected: list[str], misfits: list[str], known: list[str]) -> UserError:
     notes = [*_shortened(misfits, "do not fit")]
     notes += _shortened([f"`{name}` is missing" for name in missing], "are missing")
     notes += _shortened([f"`{name}` is not in the network" for name in unexpected], "are not in the network")

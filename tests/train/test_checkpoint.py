@@ -139,9 +139,7 @@ def test_kill_during_a_checkpoint_leaves_a_whole_one(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     partial = steps = 0
     for _ in range(8):
-        child = subprocess.Popen(
-            [sys.executable, "-c", SAVE_FOR_EVER, str(path)], stdout=subprocess.PIPE, text=True
-        )
+        child = subprocess.Popen([sys.executable, "-c", SAVE_FOR_EVER, str(path)], stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
         time.sleep(0.05 + 0.05 * random.random())
         child.send_signal(signal.SIGKILL)

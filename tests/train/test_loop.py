@@ -34,9 +34,7 @@ def made(path: Path) -> RunDirectory:
     return run
 
 
-def train(
-    path: Path, recipe: Recipe, *, resume: bool = False, compiler: Compiler = REFERENCE, seed: int = 3
-) -> Any:
+def train(path: Path, recipe: Recipe, *, resume: bool = False, compiler: Compiler = REFERENCE, seed: int = 3) -> Any:
     run = RunDirectory.open(path) if resume else made(path)
     checkpoint = load_checkpoint(run.last) if resume else None
     return Loop(recipe, colour_data(), compiler, run, seed=seed, checkpoint=checkpoint).fit()
@@ -96,9 +94,7 @@ def interrupted_after(steps: int) -> Compiler:
                 os.kill(os.getpid(), signal.SIGINT)
             return super().step(inputs)
 
-    return Compiler(
-        lambda graph, parameters, batch: Interrupting(graph, parameters, np.float32), REFERENCE.inference
-    )
+    return Compiler(lambda graph, parameters, batch: Interrupting(graph, parameters, np.float32), REFERENCE.inference)
 
 
 @pytest.mark.parametrize("steps", [1, 8, 12])

@@ -32,7 +32,5 @@ def test_random_kinds(init: Init, deviation: float, bound: float | None) -> None
 
 def test_fixed_kinds() -> None:
     for kind, expected in (("zeros", 0.0), ("ones", 1.0), ("constant", 0.25)):
-        np.testing.assert_array_equal(
-            initial_value(Init(kind, 0.25), (2, 3), 0, "w"), np.full((2, 3), expected)
-        )
+        np.testing.assert_array_equal(initial_value(Init(kind, 0.25), (2, 3), 0, "w"), np.full((2, 3), expected))
     assert initial_value(Init("he", fan_in=1), (), 0, "w").shape == ()

@@ -1,0 +1,134 @@
+"""Trained nets: weights from a file fitted to a model, measured on data or looking at pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl import driver
+from netdsl.data.prepare import Preparation
+from netdsl.diagnostics import Code, UserError
+from netdsl.driver import Build
+from netdsl.elaborate import Model
+from netdsl.train.checkpoint import METADATA_KEY, STATE_PREFIX, checkpoint_of
+from netdsl.weights.files import read_tensors
+from netdsl.weights.match import match_weights
+
+if TYPE_CHECKING:
+    from netdsl.data import Data
+    from netdsl.predict import Predictor
+    from netdsl.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with weights. ``classes`` and ``preparation`` are those it was trained with; weights from
+    elsewhere carry neither."""
+
+    model: Model
+    path: Path
+    parameters: Mapping[str, NDArray[np.float32]]
+    classes: tuple[str, ...] | None = None
+    preparation: Preparation | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """``test`` has ``loss`` and the metrics by name; ``confusion`` [classes, classes] counts true class by
+    predicted class, where the first metric ranks classes."""
+
+    test: Mapping[str, float]
+    samples: int
+    confusion: NDArray[np.int64] | None
+
+
+def load_trained(model: Model, path: Path) -> Trained:
+    """Weights from a safetensors file, or from a run directory (its `best`). Raises UserError."""
+    if path.is_dir():
+        from netdsl.train.run_directory import RunDirectory
+
+        path = RunDirectory(path).best
+    file = read_tensors(path)
+    weights = {name: t for name, t in file.tensors.items() if not name.startswith(STATE_PREFIX)}
+    expected = {node.name: node.output.type.shape for node in model.graph.params}
+    parameters = match_weights(weights, expected, path)
+    if METADATA_KEY not in file.metadata:
+        return Trained(model, path, parameters)
+    checkpoint = checkpoint_of(file)
+    return Trained(model, path, parameters, checkpoint.classes, checkpoint.preparation)
+
+
+def measure(trained: Trained, data: Data, build: Build) -> Measured:
+    """Loss and metrics of the model's `train` block on the test part of ``data``."""
+    from netdsl.data.prepare import Prepared
+    from netdsl.train.evaluate import Evaluator
+    from netdsl.train.fit_data import check_targets
+    from netdsl.train.from_spec import recipe_of
+    from netdsl.trainer import compiler_for
+
+    recipe = recipe_of(trained.model, batch=build.batch)
+    check_targets(recipe, data)
+    if trained.classes is not None and trained.classes != data.classes:
+        raise UserError.of(
+            Code.DATA_LABELS,
+            f"`{trained.path}` was trained on other classes than {data.name} has",
+            notes=(f"trained: {_listed(trained.classes)}", f"{data.name}: {_listed(data.classes)}"),
+        )
+    preparation = trained.preparation or recipe.preparation(data.fit)
+    confusion = _confusion(recipe, data)
+    prepared = Prepared(data.test, preparation)
+    evaluator = Evaluator(recipe, prepared, compiler_for(build).inference, trained.parameters)
+    test = evaluator.run(trained.parameters, confusion)
+    return Measured(test, len(data.test), confusion)
+
+
+def predictor(trained: Trained, build: Build, *, invert: bool = False) -> Predictor:
+    """The net compiled at ``build.batch``, to look at pictures."""
+    from netdsl.predict import Predictor, class_scores
+
+    graph, table = trained.model.graph.copy()
+    scores = class_scores(trained.model.graph)
+    graph.outputs = {"scores": table[scores]}
+    graph.prune()
+    inputs = graph.inputs
+    if len(inputs) != 1 or len(inputs[0].output.type.shape) != 3:
+        raise UserError.of(Code.DATA_SHAPE, f"`{graph.name}` does not take one picture [C, H, W]")
+    own = {node.name for node in graph.params}
+    parameters = {name: array for name, array in trained.parameters.items() if name in own}
+    preparation = trained.preparation or Preparation(*inputs[0].output.type.shape)
+    _check_size(trained, preparation, inputs[0].output.type.shape)
+    return Predictor(
+        driver.make_executor(graph, parameters, build),
+        batch=build.batch,
+        image_input=inputs[0].name,
+        scores=("scores", scores.node.op),
+        classes=trained.classes or tuple(str(number) for number in range(scores.type.shape[0])),
+        preparation=preparation,
+        invert=invert,
+    )
+
+
+def _check_size(trained: Trained, preparation: Preparation, shape: tuple[int, ...]) -> None:
+    found = (preparation.channels, preparation.height, preparation.width)
+    if found != shape:
+        raise UserError.of(
+            Code.DATA_SHAPE,
+            f"`{trained.path}` was trained on pictures {list(found)}, the network takes {list(shape)}",
+            help=f"give the network that size: `--size {found[1]}x{found[2]}`" if found[0] == shape[0] else None,
+        )
+
+
+def _confusion(recipe: Recipe, data: Data) -> NDArray[np.int64] | None:
+    if not recipe.metrics or recipe.metrics[0].kind == "mean":
+        return None
+    return np.zeros((len(data.classes), len(data.classes)), dtype=np.int64)
+
+
+def _listed(classes: tuple[str, ...]) -> str:
+    shown = ", ".join(classes[:8])
+    return f"{shown}, ... ({len(classes)})" if len(classes) > 8 else shown
