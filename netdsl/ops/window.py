@@ -155,15 +155,17 @@ def require_exact(op: str, windows: Sequence[Window]) -> None:
 
 
 def dropped_warnings(op: str, windows: Sequence[Window], outputs: Sequence[int], help: str) -> list[OpWarning]:
-    """One warning an axis along which rounding drops real pixels, not only padding."""
-    found = []
-    for axis, window, count in zip(AXIS_NAMES, windows, outputs, strict=True):
+    """A warning where rounding drops real pixels, not only padding."""
+    lines, notes = [], []
+    for axis, line, window, count in zip(AXIS_NAMES, ("row", "column"), windows, outputs, strict=True):
         dropped = window.dropped(count)
         if dropped:
-            line = ("row" if axis == "height" else "column") + ("s" if dropped > 1 else "")
-            title = f"`{op}` never sees the last {f'{dropped} ' if dropped > 1 else ''}{line} of its input"
-            found.append(OpWarning(Code.DROPPED_PIXELS, title, notes=(f"{axis}: {window.arithmetic}",), help=help))
-    return found
+            lines.append(line if dropped == 1 else f"{dropped} {line}s")
+            notes.append(f"{axis}: {window.arithmetic}")
+    if not lines:
+        return []
+    title = f"`{op}` never sees the last {' and '.join(lines)} of its input"
+    return [OpWarning(Code.DROPPED_PIXELS, title, notes=tuple(notes), help=help)]
 
 
 def result_type(op: str, shape: Sequence[int], batched: bool = True) -> TensorType:
