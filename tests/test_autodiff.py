@@ -8,10 +8,12 @@ import pytest
 from netdsl.autodiff import gradients, training_graph
 from netdsl.diagnostics import UserError
 from netdsl.ir.graph import Graph
+from netdsl.ir.scalar import Var
 from netdsl.ir.types import TensorType
 from netdsl.ops import builder, verify
 from netdsl.ops.base import Init
 from netdsl.reference import Interpreter, ReferenceStep
+from netdsl.source import Source
 from netdsl.weights.initialize import initial_parameters
 from tests.networks import NETS, NetBuilder, batches, module, sgd
 
@@ -132,8 +134,6 @@ def test_frozen_parameters_and_decay() -> None:
 
 
 def test_every_gradient_node_points_at_the_source_of_its_layer() -> None:
-    from netdsl.source import Source
-
     source = Source("net", "x -> tanh")
     graph = Graph("spans")
     build = builder(graph)
@@ -165,8 +165,6 @@ def test_a_loss_must_be_one_number() -> None:
 
 
 def test_a_weighted_sum_of_losses() -> None:
-    from netdsl.ir.scalar import Var
-
     graph = Graph("sum")
     build = builder(graph)
     x, t = build.input("x", TensorType((2,))), build.input("t", TensorType((2,)))
