@@ -282,7 +282,7 @@ class _Builder:
 
 
 def unrolled_step(count: int, limit: int) -> int:
-    """How many of ``count`` rounds to unroll: at most ``limit``, and so that no rest is left if half as many allow it."""
+    """How many of ``count`` rounds to unroll: at most ``limit``; fewer, but over half of it, if none is left then."""
     limit = max(1, min(count, limit))
     exact = max(step for step in range(1, limit + 1) if count % step == 0)
     return exact if 2 * exact > limit else limit
