@@ -1,0 +1,41 @@
+"""netdsl: a compiler for convolutional networks.
+
+``load`` a network, ``compile`` it to a callable, or train it with a ``Trainer``. Importing this package is cheap:
+its parts are imported when they are used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netdsl.api import Compiled, Network, compile, load
+    from netdsl.diagnostics import UserError
+    from netdsl.trainer import Trainer
+
+__all__ = ["Compiled", "Network", "Trainer", "UserError", "compile", "load"]
+
+_HOMES = {
+    "Compiled": "netdsl.api",
+    "Network": "netdsl.api",
+    "Trainer": "netdsl.trainer",
+    "UserError": "netdsl.diagnostics",
+    "compile": "netdsl.api",
+    "load": "netdsl.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("netdsl")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'netdsl' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

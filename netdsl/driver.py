@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Code, UserError, suggest
-from netdsl.ir.graph import Graph
 
 if TYPE_CHECKING:
     from netdsl.backend import Device
     from netdsl.elaborate import Model
+    from netdsl.ir.graph import Graph
     from netdsl.passes import Pass, PassReport
     from netdsl.plan.executor import Array, Executor
     from netdsl.plan.plan import Plan

@@ -11,11 +11,14 @@ from typing import Any
 
 from netdsl.report.model import Report, Row
 
+SCHEMA = 1
+
 
 def report_document(report: Report) -> dict[str, Any]:
-    """Everything but the number of the schema, ready for ``json.dumps``."""
+    """The whole document, ready for ``json.dumps``."""
     memory = report.memory
     return {
+        "schema": SCHEMA,
         "net": report.net,
         "inputs": {name: list(shape) for name, shape in report.inputs.items()},
         "outputs": {name: list(shape) for name, shape in report.outputs.items()},

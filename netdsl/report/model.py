@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from netdsl.analysis.cost import LayerCost, Totals, is_statistic, layer_costs, totals
 from netdsl.analysis.receptive import Field, receptive_fields
@@ -59,6 +60,17 @@ class Report:
     @property
     def statistics(self) -> int:
         return sum(row.statistics for row in self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``netdsl report --json``."""
+        from netdsl.report.document import report_document
+
+        return report_document(self)
+
+    def __str__(self) -> str:
+        from netdsl.report.text import plain_report
+
+        return plain_report(self)
 
 
 def build_report(model: Model, *, batch: int = 1, target: str = "cpu", threads: int | None = None) -> Report:

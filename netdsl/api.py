@@ -1,0 +1,196 @@
+"""The Python interface: load a network, look at it, compile it, call it.
+
+    import netdsl
+
+    net = netdsl.load("zoo:lenet5", classes=10)
+    print(net.report())
+    run = netdsl.compile(net, batch=8, weights="runs/lenet5")
+    probabilities = run(images)                       # images: float32 [8, 1, 32, 32]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netdsl import driver
+from netdsl.diagnostics import Diagnostic
+from netdsl.driver import Build, Origin
+from netdsl.elaborate import Model
+from netdsl.ir.graph import Graph
+from netdsl.ir.types import DType, TensorType
+from netdsl.plan.executor import Array, Executor
+from netdsl.report.model import Report, build_report
+
+_NUMPY = {DType.F32: np.dtype(np.float32), DType.I32: np.dtype(np.int32)}
+
+
+class Network:
+    """One net, elaborated: its graph is complete and every shape is known."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def graph(self) -> Graph:
+        """The layers with their weights, before any pass."""
+        return self.model.graph
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        return self.model.warnings
+
+    @cached_property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Shapes by name, without the batch."""
+        return {node.name: node.output.type.shape for node in self.graph.inputs}
+
+    @cached_property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Shapes by name, without the batch."""
+        return {name: value.type.shape for name, value in self.graph.outputs.items()}
+
+    @cached_property
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all parameters by name, running statistics included."""
+        return {node.name: node.output.type.shape for node in self.graph.params}
+
+    def initial_parameters(self, seed: int = 0) -> dict[str, Array]:
+        """Fresh parameters: a function of the seed and each parameter's name alone."""
+        from netdsl.weights.initialize import initial_parameters
+
+        return dict(initial_parameters(self.graph.params, seed))
+
+    def report(self, *, batch: int = 1, target: str = "cpu", threads: int | None = None) -> Report:
+        """Shapes, work, receptive fields and planned memory. ``str()`` of it is the table of the command line,
+        ``.to_json()`` its JSON document."""
+        return build_report(self.model, batch=batch, target=target, threads=threads)
+
+    def __repr__(self) -> str:
+        return f"<Network {self.name}: {self.inputs} -> {self.outputs}>"
+
+
+class Compiled:
+    """A compiled network with its weights. Several threads may call it; calls take turns."""
+
+    def __init__(self, network: Network, executor: Executor, batch: int) -> None:
+        self.network, self.batch = network, batch
+        self._executor = executor
+        self._inputs = {node.name: node.output.type for node in network.graph.inputs}
+
+    def __call__(self, *arrays: Any, **named: Any) -> Any:
+        """Run on arrays [batch, ...], in the order of the net's inputs or by name.
+
+        NumPy arrays, whatever NumPy makes arrays of, and objects with DLPack (tensors of other libraries in the
+        computer's memory) are taken. Returns the output of a net that has one, and a dict of them otherwise; arrays
+        of their own, float32. Raises ValueError for inputs that do not fit.
+        """
+        outputs = self.run(self._by_name(arrays, named))
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
+        """As calling it, always by name."""
+        if set(inputs) != set(self._inputs):
+            raise ValueError(f"the inputs are {', '.join(self._inputs)}; given: {', '.join(inputs) or 'none'}")
+        return self._executor.step(
+            {name: _fitting(name, inputs[name], type, self.batch) for name, type in self._inputs.items()}
+        )
+
+    def get_parameters(self) -> dict[str, Array]:
+        """Copies of the weights in use, by name."""
+        return self._executor.get_parameters()
+
+    def set_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """Replace all or some of the weights."""
+        self._executor.set_parameters(parameters)
+
+    def _by_name(self, arrays: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+        if len(arrays) > len(self._inputs):
+            raise ValueError(f"{len(arrays)} arrays for the inputs {', '.join(self._inputs)}")
+        given = dict(zip(self._inputs, arrays, strict=False))
+        if twice := given.keys() & named.keys():
+            raise ValueError(f"given twice: {', '.join(sorted(twice))}")
+        return {**given, **named}
+
+
+def load(
+    where: str | Path,
+    net: str | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    **arguments: Any,
+) -> Network:
+    """A network from a path, ``FILE#Net`` or ``zoo:NAME``.
+
+    ``net`` picks one of several; ``arguments`` are the net's own (``classes=37``); ``size`` is (height, width) for a
+    net with symbolic sizes, ``sizes`` binds them by name. Raises UserError with every error of the file.
+    """
+    return Network(driver.load(Origin(str(where), net, arguments, sizes or {}, size)))
+
+
+def compile(
+    net: Network | str | Path,
+    target: str = "cpu",
+    *,
+    batch: int = 1,
+    threads: int | None = None,
+    weights: str | Path | Mapping[str, Any] | int | None = None,
+) -> Compiled:
+    """A network as a callable for batches of ``batch`` samples.
+
+    ``weights``: a safetensors file or a run directory, arrays by name, or the seed of fresh ones (None: seed 0).
+    The result has the same bits for any number of threads. Raises UserError, DeviceMissing, Unsupported.
+    """
+    if batch < 1:
+        raise ValueError(f"batch is at least 1, not {batch}")
+    network = net if isinstance(net, Network) else load(net)
+    parameters = _parameters(network, weights)
+    executor = driver.make_executor(network.graph, parameters, Build(target=target, batch=batch, threads=threads))
+    return Compiled(network, executor, batch)
+
+
+def _parameters(network: Network, weights: str | Path | Mapping[str, Any] | int | None) -> dict[str, Array]:
+    if weights is None or isinstance(weights, int):
+        return network.initial_parameters(weights or 0)
+    if isinstance(weights, str | Path):
+        from netdsl.trained import load_trained
+
+        return dict(load_trained(network.model, Path(weights)).parameters)
+    from netdsl.weights.match import match_weights
+
+    arrays = {name: as_array(value) for name, value in weights.items()}
+    return dict(match_weights(arrays, network.parameters, Path("weights")))
+
+
+def as_array(value: Any) -> Array:
+    """``value`` as a NumPy array, without a copy where its memory can be shared. Raises ValueError."""
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "__dlpack__"):
+        try:
+            return np.from_dlpack(value)
+        except (BufferError, RuntimeError, TypeError) as error:
+            raise ValueError(f"cannot read this {type(value).__name__} through DLPack: {error}") from error
+    return np.asarray(value)
+
+
+def _fitting(name: str, value: Any, type: TensorType, batch: int) -> Array:
+    array = as_array(value)
+    wanted, shape = _NUMPY[type.dtype], type.full_shape(batch)
+    if array.shape != shape:
+        raise ValueError(f"`{name}` is {list(shape)} (the batch first), not {list(array.shape)}")
+    if array.dtype.kind not in ("fiu" if type.dtype is DType.F32 else "iu"):
+        raise ValueError(f"`{name}` holds {wanted} numbers, not {array.dtype}")
+    return np.ascontiguousarray(array, dtype=wanted)
+
+
+__all__ = ["Compiled", "Network", "compile", "load"]

@@ -1,0 +1,94 @@
+"""``netdsl predict``: from picture files to class names and probabilities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from netdsl.cli.common import (
+    Assignment,
+    json_option,
+    network_options,
+    origin_of,
+    print_json,
+    print_warnings,
+    session_of,
+    target_option,
+    threads_option,
+)
+from netdsl.cli.training import weights_option
+
+if TYPE_CHECKING:
+    from netdsl.predict import Prediction
+
+MAX_BATCH = 16
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  netdsl predict zoo:lenet5 --weights runs/lenet5 digit.png
+  netdsl predict zoo:lenet5 --weights runs/lenet5 --invert scans/*.jpg
+  netdsl predict zoo:lenet5 --weights best.safetensors --top 3 --json a.png b.png
+
+\b
+Networks trained on `digits` or MNIST know light digits on dark ground, filling the picture. For dark
+ink on light paper give --invert, and cut pictures close to the digit.
+"""
+)
+@network_options
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@weights_option
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Classes to name.")
+@click.option("--invert", is_flag=True, help="Swap dark and light before looking.")
+@target_option
+@threads_option
+@json_option
+@click.pass_context
+def command(
+    context: click.Context,
+    file: str,
+    net: str | None,
+    settings: tuple[Assignment, ...],
+    size: tuple[int, int] | None,
+    images: tuple[Path, ...],
+    weights: Path,
+    top: int,
+    invert: bool,
+    target: str,
+    threads: int | None,
+) -> None:
+    """Name what pictures show.
+
+    Pictures may be grey or coloured and of any size: they are brought to what the network was trained on.
+    Every picture that can be read is named; others are errors, and the command ends with 1.
+    """
+    from netdsl import driver
+    from netdsl.diagnostics import UserError
+    from netdsl.trained import load_trained, predictor
+
+    session = session_of(context)
+    model = driver.load(origin_of(file, net, settings, size))
+    print_warnings(session, model.warnings)
+    trained = load_trained(model, weights)
+    build = driver.Build(target=target, batch=min(len(images), MAX_BATCH), threads=threads)
+    seen, failed = predictor(trained, build, invert=invert).files(images, top)
+    if failed and session.json:
+        raise UserError(failed)
+    if session.json:
+        found = [prediction.to_json() for prediction in seen]
+        print_json({"net": model.name, "weights": str(trained.path), "results": found})
+        return
+    print_predictions(seen)
+    if failed:
+        raise UserError(failed)
+
+
+def print_predictions(predictions: list[Prediction]) -> None:
+    """One line a picture: its file, then classes with probabilities."""
+    width = max((len(str(prediction.path)) for prediction in predictions), default=0)
+    for prediction in predictions:
+        ranked = "   ".join(f"{name} {100 * value:5.1f}%" for name, value in prediction.ranked)
+        print(f"{prediction.path!s:{width}}   {ranked}")
