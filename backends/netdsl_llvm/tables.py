@@ -55,3 +55,5 @@ register("cross_entropy_grad", RowTotals("loss", "emit_grad", overwrites=(1,), l
 register("dropout_apply", Lowering("dropout", overwrites=(0,)))
 register("lrn", Lowering("lrn", overwrites=(0,)))
 register("lrn_grad", Lowering("lrn", "emit_grad", overwrites=(0, 1)))
+register("maxpool", Lowering("pool"))
+register("avgpool", Lowering("pool"))

@@ -1,0 +1,60 @@
+"""Pooling and its gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netdsl.ir.scalar import Var, maximum, sigmoid
+from netdsl.ir.types import TensorType
+from tests.backends.llvm.harness import TARGETS, check, random_arrays
+
+MAX: dict[str, Any] = {"kernel": (2, 2), "stride": None, "pad": (0, 0, 0, 0), "round": "floor"}
+AVERAGE: dict[str, Any] = {**MAX, "count_include_pad": True, "to": None}
+WINDOWS: list[dict[str, Any]] = [
+    {},
+    {"kernel": (3, 3), "stride": (2, 2), "pad": (1, 1, 1, 1)},
+    {"kernel": (3, 2), "stride": (1, 2), "pad": (2, 0, 0, 1)},
+    {"kernel": (3, 3), "stride": (2, 2), "round": "ceil"},
+    {"kernel": (2, 2), "stride": (3, 3), "round": "ceil"},
+    {"kernel": "global"},
+]
+SHAPES = [(5, 6, 7), (16, 9, 33), (37, 8, 5)]
+
+
+def wider(shape: tuple[int, ...]) -> TensorType:
+    return TensorType(shape)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_pools(window: dict[str, Any], shape: tuple[int, ...], target: str) -> None:
+    check("maxpool", {**MAX, **window}, [TensorType(shape)], target=target, batch=2)
+    for include in (True, False):
+        attrs = {**AVERAGE, **window, "count_include_pad": include}
+        check("avgpool", attrs, [TensorType(shape)], target=target, batch=2)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("to", [(3, 4), (1, 1), (6, 7), (9, 5)], ids=str)
+def test_adaptive(to: tuple[int, int], target: str) -> None:
+    check("avgpool", {**AVERAGE, "kernel": None, "to": to}, [TensorType((20, 6, 7))], target=target, batch=2)
+
+
+def test_epilogue() -> None:
+    kinds = [TensorType((21, 6, 8)), TensorType((21, 3, 4)), TensorType((21,), False)]
+    expr = maximum(Var(0) * Var(2) + Var(1), 0.0) + sigmoid(Var(1))
+    check("maxpool", MAX, kinds, target=TARGETS[0], batch=2, epilogue=expr, extra=2)
+    check("avgpool", AVERAGE, kinds, target=TARGETS[0], batch=2, epilogue=expr, extra=2, threads=2)
+
+
+def test_nan_is_the_largest() -> None:
+    (x,) = random_arrays([TensorType((3, 6, 6))], 1)
+    x[0, 1, 2, 3] = np.nan
+    x[0, 2, :, :] = -np.inf
+    check(
+        "maxpool", {**MAX, "kernel": (3, 3), "stride": (1, 1)}, [TensorType((3, 6, 6))], target=TARGETS[0], arrays=[x]
+    )
