@@ -17,6 +17,7 @@ from netdsl.ir.graph import SOURCES, Graph, Node, Value
 from netdsl.ir.types import DType, TensorType
 from netdsl.ops import infer_types
 from netdsl.ops.base import Init, TrainingContext, get
+from netdsl.ops.optimizer import plain_sgd
 from netdsl.source import Span
 
 STEP_INPUTS = {
@@ -25,6 +26,9 @@ STEP_INPUTS = {
     "seed": TensorType((), False, DType.I32),
 }
 """Inputs a training step has beside the net's own: learning rate, number of the step, seed of the run."""
+
+
+_STATE = {"init": Init("zeros"), "trainable": False, "decay": False}
 
 
 def gradients(graph: Graph, loss: Value, wrt: Iterable[Value]) -> dict[Value, Value]:
@@ -46,9 +50,9 @@ def training_graph(
 
     ``loss`` and ``outputs`` are values of ``graph`` (outputs such as logits, for metrics). The step has the
     inputs of the net, ``lr``, ``step`` and ``seed``; the outputs ``loss`` and those asked for; a state
-    parameter ``<param>.momentum`` beside each trained parameter; and updates for parameters, state and running
-    statistics. Parameters that the loss does not depend on are not part of it. Weight decay leaves alone the
-    parameters that say so (``decay``).
+    parameter ``<param>.momentum`` beside each trained parameter (none without momentum); and updates for
+    parameters, state and running statistics. Parameters that the loss does not depend on are not part of it.
+    Weight decay leaves alone the parameters that say so (``decay``).
     """
     step, table, context = _training_forms(graph)
     step.outputs = {"loss": table[loss], **{name: table[value] for name, value in (outputs or {}).items()}}
@@ -102,17 +106,20 @@ def _in_order(spans: Iterable[Span]) -> list[Span]:
 def _update(
     build: GraphBuilder, step: Graph, optimizer: tuple[str, Mapping[str, Any]], param: Value, grad: Value, lr: Value
 ) -> None:
-    """The optimizer node of one parameter, its state, and both updates."""
+    """What gives one parameter its new value, and the state that takes."""
     op, args = optimizer
     attrs = dict(args)
     if not param.node.attrs.get("decay", True):
         attrs["weight_decay"] = 0.0
     build.spans = param.node.spans
-    state_name = f"{param.node.name}.momentum"
-    state_attrs = {"init": Init("zeros"), "trainable": False, "decay": False}
-    state = build.param(state_name, param.type.shape, state_attrs)
-    node = build.op(op, [param, grad, state, lr], attrs, name=f"{param.node.name}.{op}")
-    step.updates[param.node.name], step.updates[state_name] = node.outputs
+    owner = param.node.name
+    if op == "sgd" and not attrs.get("momentum"):
+        expr = plain_sgd(attrs.get("weight_decay", 0.0))
+        step.updates[owner] = build.op("map", [param, grad, lr], {"expr": expr}, name=f"{owner}.sgd").output
+        return
+    state = build.param(f"{owner}.momentum", param.type.shape, _STATE)
+    node = build.op(op, [param, grad, state, lr], attrs, name=f"{owner}.{op}")
+    step.updates[owner], step.updates[state.node.name] = node.outputs
 
 
 class _Backward(GraphBuilder):

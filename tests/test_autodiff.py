@@ -108,7 +108,7 @@ def test_only_what_the_loss_needs_is_kept() -> None:
     trunk = net.layer("fc1", "fc", x, features=4)
     net.graph.outputs["aux"] = net.layer("aux", "fc", trunk, features=2)
     graph, loss, _ = net.finish(net.layer("fc2", "fc", trunk, features=3))
-    step = training_graph(graph, loss, optimizer=("sgd", {}))
+    step = training_graph(graph, loss, optimizer=("sgd", {"momentum": 0.5}))
     assert set(step.outputs) == {"loss"}
     trained = {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
     assert set(step.updates) == trained | {f"{name}.momentum" for name in trained}
@@ -125,12 +125,27 @@ def test_frozen_parameters_and_decay() -> None:
     graph, loss, _ = net.finish(net.layer("fc", "fc", net.layer("flatten", "flatten", x), features=3))
     graph.node("fc.bias").attrs["trainable"] = False
     graph.node("bn.bias").attrs["decay"] = False
-    step = training_graph(graph, loss, optimizer=("sgd", {"weight_decay": 0.5}))
+    step = training_graph(graph, loss, optimizer=("sgd", {"momentum": 0.9, "weight_decay": 0.5}))
     assert "fc.bias" not in step.updates and "fc.bias" in {node.name for node in step.params}
     assert step.node("fc.weight.sgd").attrs["weight_decay"] == 0.5
     assert step.node("bn.weight.sgd").attrs["weight_decay"] == 0.5
     assert step.node("bn.bias.sgd").attrs["weight_decay"] == 0.0
     assert {"bn.running_mean", "bn.running_var"} <= set(step.updates)
+
+
+def test_descent_without_momentum_keeps_no_state() -> None:
+    graph, loss, _ = NETS["lenet"]()
+    (batch,) = batches(graph, 1, 4, 5)
+    args = {"weight_decay": 0.1}
+    plain = training_graph(graph, loss, optimizer=("sgd", {**args, "momentum": 0.0}))
+    assert {node.name for node in plain.params} == {node.name for node in graph.params}
+    whole = training_graph(graph, loss, optimizer=("sgd", {**args, "momentum": 0.9}))
+    params = initial_parameters(whole.params, 1)
+    steps = [ReferenceStep(step, params) for step in (plain, whole)]
+    for step in steps:
+        step.step({**batch, **counters(0.1, 0)})
+    for name in (node.name for node in graph.params):  # the first step knows no momentum yet
+        np.testing.assert_allclose(steps[0].parameters[name], steps[1].parameters[name], rtol=1e-12)
 
 
 def test_every_gradient_node_points_at_the_source_of_its_layer() -> None:

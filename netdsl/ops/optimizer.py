@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from netdsl.ir.scalar import Expr, Var
 from netdsl.ir.types import TensorType
 from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, register
 
@@ -52,3 +53,9 @@ class Sgd(OpDef):
         else:
             step = velocity
         return [np.asarray(w - lr * step), np.asarray(velocity)]
+
+
+def plain_sgd(weight_decay: float) -> Expr:
+    """``w - lr * (g + weight_decay * w)`` over (w, g, lr): descent without momentum has nothing to remember."""
+    w, g, lr = Var(0), Var(1), Var(2)
+    return w - lr * (g + weight_decay * w if weight_decay else g)
