@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from netdsl.data.base import Float32Array
 from netdsl.data.picture import read_picture
 from netdsl.data.prepare import Preparation
-from netdsl.diagnostics import Code, NumericFailure, UserError
+from netdsl.diagnostics import Code, Diagnostic, NumericFailure, UserError
 from netdsl.ir.graph import Graph, Value
 from netdsl.plan.executor import Executor
 
@@ -78,14 +78,21 @@ class Predictor:
         self._scores, self._classes = scores, tuple(classes)
         self._preparation, self._invert = preparation, invert
 
-    def files(self, paths: Sequence[Path], top: int) -> Iterator[Prediction]:
-        """Predictions in the order of ``paths``. Raises UserError naming a file that cannot be read, before
-        anything of its batch is given."""
+    def files(self, paths: Sequence[Path], top: int) -> tuple[list[Prediction], list[Diagnostic]]:
+        """Predictions for the files that can be read, in order, and an error for each that cannot."""
+        seen: list[Prediction] = []
+        failed: list[Diagnostic] = []
         for start in range(0, len(paths), self._batch):
-            chunk = paths[start : start + self._batch]
-            images = [self._prepare(read_picture(path)) for path in chunk]
-            for path, row in zip(chunk, self.images(np.stack(images)), strict=True):
-                yield Prediction(path, self._rank(row, top))
+            readable: list[tuple[Path, Float32Array]] = []
+            for path in paths[start : start + self._batch]:
+                try:
+                    readable.append((path, self._prepare(read_picture(path))))
+                except UserError as error:
+                    failed.extend(error.diagnostics)
+            if readable:
+                rows = self.images(np.stack([image for _, image in readable]))
+                seen += [Prediction(path, self._rank(row, top)) for (path, _), row in zip(readable, rows, strict=True)]
+        return seen, failed
 
     def images(self, images: Float32Array) -> NDArray[np.float64]:
         """Probabilities [N, C] of prepared pictures [N, ...], N up to the batch."""

@@ -65,7 +65,7 @@ class Trainer:
     ) -> None:
         self.model = model if isinstance(model, Model) else driver.load(Origin(str(model)))
         self.data = open_data(data) if isinstance(data, str) else data
-        recipe = recipe_of(self.model, batch=batch, epochs=epochs)
+        self.recipe = recipe_of(self.model, batch=batch, epochs=epochs)
         name = run_name(self.model.name)
         checkpoint: Checkpoint | None = None
         if resume:
@@ -74,7 +74,7 @@ class Trainer:
         else:
             self.run = RunDirectory.new(Path(out)) if out is not None else RunDirectory.fresh(RUNS, name)
         self._loop = Loop(
-            recipe,
+            self.recipe,
             self.data,
             compiler if compiler is not None else compiler_for(Build(target=target, threads=threads)),
             self.run,
@@ -83,6 +83,15 @@ class Trainer:
             checkpoint=checkpoint,
             weights=_read_weights(self.model.graph, weights),
         )
+
+    @property
+    def reporter(self) -> Reporter:
+        """Who is told how it goes."""
+        return self._loop.reporter
+
+    @reporter.setter
+    def reporter(self, reporter: Reporter) -> None:
+        self._loop.reporter = reporter
 
     @property
     def configuration(self) -> dict[str, Any]:

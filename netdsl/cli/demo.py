@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
-from netdsl.cli.common import session_of, target_option, threads_option
+from netdsl.cli.common import target_option, threads_option
+from netdsl.cli.predict import print_predictions
 from netdsl.cli.training import described, tell_interrupted
 
 if TYPE_CHECKING:
     from netdsl.data import Data
+    from netdsl.driver import Build
     from netdsl.elaborate import Model
     from netdsl.trained import Trained
-    from netdsl.train.loop import Result
 
 NETWORK = "zoo:lenet5"
 DATA = "digits"
@@ -32,7 +33,7 @@ Examples:
 """
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help=f"Where to write.  [default: {NAME}]")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Equal seeds, equal bits.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the training.")
 @target_option
 @threads_option
 @click.pass_context
@@ -51,21 +52,19 @@ def command(context: click.Context, out: Path | None, seed: int, target: str, th
     from netdsl.trainer import Trainer
 
     model, data = driver.load(driver.Origin(NETWORK)), open_data(DATA)
-    build = driver.Build(target=target, threads=threads)
+    build = driver.Build(target=target, batch=10, threads=threads)
     run = RunDirectory.fresh(Path(), NAME) if out is None else RunDirectory.new(out)
     run.make()
     _print_report(model, build)
     _title(f"Training on {len(data.train):,} handwritten digits")
-    trainer = Trainer(
-        model, data, seed=seed, threads=threads, target=target, out=run.path, reporter=reporter_for()
-    )
+    trainer = Trainer(model, data, seed=seed, threads=threads, target=target, out=run.path, reporter=reporter_for())
     try:
-        result = trainer.fit()
+        trainer.fit()
     except Interrupted as error:
         tell_interrupted(error, f"netdsl train {NETWORK} --data {DATA} --seed {seed} --resume --out {run.path}")
         context.exit(130)
     trained = load_trained(model, run.path)
-    _print_test(trained, data, build, result)
+    _print_test(trained, data, build)
     _print_reading(trained, build, _write_pictures(run.path / "digits", data))
     _print_written(run.path)
 
@@ -76,13 +75,72 @@ def _title(text: str) -> None:
     print(f"\n{text}\n{'-' * len(text)}", flush=True)
 
 
-def _print_report(model: Model, build: object) -> None:
+def _print_report(model: Model, build: Build) -> None:
     from netdsl.report.model import build_report
     from netdsl.report.text import plain_report, print_rich
 
-    print(f"$ netdsl report {NETWORK}\n")
-    report = build_report(model)
+    _title(f"The network: netdsl report {NETWORK}")
+    report = build_report(model, target=build.target, threads=build.threads)
     if sys.stdout.isatty():
         print_rich(report)
     else:
         sys.stdout.write(plain_report(report))
+
+
+def _print_test(trained: Trained, data: Data, build: Build) -> None:
+    from netdsl.train.from_spec import recipe_of
+    from netdsl.trained import measure
+
+    measured = measure(trained, data, build)
+    _title(f"Measured on {measured.samples} digits kept apart")
+    print(described(measured.test, recipe_of(trained.model).shares()))
+
+
+def _write_pictures(folder: Path, data: Data) -> list[tuple[Path, str]]:
+    """The first test sample of each class as a picture file, with its class name."""
+    from netdsl.data.picture import write_picture
+    from netdsl.data.resize import resize
+    from netdsl.weights.atomic import not_writable
+
+    written = []
+    targets = data.test.targets.tolist()
+    try:
+        folder.mkdir(exist_ok=True)
+        for number, name in enumerate(data.classes):
+            image = resize(data.test.image(targets.index(number)), PICTURE_SIDE, PICTURE_SIDE)
+            path = folder / f"a_{name}.png"
+            write_picture(path, image)
+            written.append((path, name))
+    except OSError as error:
+        raise not_writable(folder, error) from error
+    return written
+
+
+def _print_reading(trained: Trained, build: Build, pictures: list[tuple[Path, str]]) -> None:
+    from netdsl.diagnostics import UserError
+    from netdsl.trained import predictor
+
+    _title(f"Read from {len(pictures)} picture files")
+    seen, failed = predictor(trained, build).files([path for path, _ in pictures], 2)
+    if failed:
+        raise UserError(failed)
+    print_predictions(seen)
+    right = sum(prediction.ranked[0][0] == name for prediction, (_, name) in zip(seen, pictures, strict=True))
+    print(f"{right} of {len(seen)} right")
+
+
+def _print_written(run: Path) -> None:
+    _title(f"Written to {run}{os.sep}")
+    for name, what in (
+        ("best.safetensors", "weights of the best epoch"),
+        ("last.safetensors", "where training stands"),
+        ("curves.png", "losses and accuracy"),
+        ("metrics.jsonl", "the same as numbers"),
+        ("config.json", "everything that was decided"),
+        ("digits", "the picture files"),
+    ):
+        print(f"  {run / name!s:{len(str(run)) + 18}}  {what}")
+    _title("Try next")
+    print(f"  netdsl predict {NETWORK} --weights {run} {run / 'digits' / 'a_7.png'}")
+    print(f"  netdsl eval {NETWORK} --weights {run} --data {DATA} --confusion")
+    print("  netdsl report zoo:resnet50")

@@ -76,7 +76,7 @@ class Loop:
     ) -> None:
         check_targets(recipe, data)
         self._recipe, self._data, self._run, self._seed = recipe, data, run, seed
-        self._reporter = reporter if reporter is not None else Silent()
+        self.reporter = reporter if reporter is not None else Silent()
         self._preparation = recipe.preparation(data.fit)
         self._batches = TrainingBatches(
             data.train, self._preparation, recipe.augmentations(), batch=recipe.batch, seed=seed
@@ -107,12 +107,12 @@ class Loop:
                 while self._progress.epoch < self._recipe.epochs:
                     self._epoch(stop)
         finally:
-            self._reporter.close()
+            self.reporter.close()
         return Result(self._run, self._progress, self._test)
 
     def _epoch(self, stop: StopRequest) -> None:
         progress = self._progress
-        self._reporter.begin_epoch(progress.epoch + 1, self._recipe.epochs, self._batches.steps, progress.epoch_step)
+        self.reporter.begin_epoch(progress.epoch + 1, self._recipe.epochs, self._batches.steps, progress.epoch_step)
         started = time.perf_counter()
         for batch in self._batches.epoch(progress.epoch, progress.epoch_step):
             self._step(batch)
@@ -136,7 +136,7 @@ class Loop:
             raise self._not_finite(loss, rate)
         progress.loss_sum += loss
         seconds = max(time.perf_counter() - started, 1e-9)
-        self._reporter.step(loss, rate, batch.count / seconds)
+        self.reporter.step(loss, rate, batch.count / seconds)
         every = max(1, self._batches.steps // STEP_RECORDS_PER_EPOCH)
         if progress.epoch_step % every == 0:
             at = progress.epoch + progress.epoch_step / self._batches.steps
@@ -167,7 +167,7 @@ class Loop:
         self._checkpoint().save(self._run.last)
         shown = recipe.metrics[0].name if recipe.metrics else None
         self._run.draw_curves(shown, shown in recipe.shares())
-        self._reporter.end_epoch(
+        self.reporter.end_epoch(
             EpochSummary(progress.epoch, recipe.epochs, loss, self._test, recipe.shares(), seconds, best)
         )
 
