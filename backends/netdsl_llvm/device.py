@@ -10,26 +10,33 @@ from netdsl.diagnostics import Code, DeviceMissing
 from netdsl.ir.graph import Graph
 from netdsl.plan.executor import Array, Executor
 from netdsl.plan.plan import Plan
+from netdsl_llvm.host import host_kind
 from netdsl_llvm.plan_target import CpuPlanTarget
 from netdsl_llvm.target import Target
 
 if TYPE_CHECKING:
     from netdsl_llvm.cache import ObjectCache
 
+HOST = "cpu"
 DEVICES = ("avx512", "avx2", "sse4", "neon")
 
 
 @dataclass(frozen=True)
 class CpuDevice:
-    """One kind of CPU."""
+    """One kind of CPU. `kind` is all that planning depends on, and known without LLVM."""
 
     name: str
-    target: Target
+    kind: Target
     stages: tuple[str, ...] = ("llvm", "asm", "obj")
 
     @property
     def plan_target(self) -> CpuPlanTarget:
-        return CpuPlanTarget(self.target)
+        return CpuPlanTarget(self.kind)
+
+    @property
+    def target(self) -> Target:
+        """What code is made for: of `cpu` this very machine with all its instructions."""
+        return Target.host() if self.name == HOST else self.kind
 
     def emit(self, plan: Plan, stage: str) -> str | bytes:
         """The plan's code as LLVM IR, assembly or an object file. Raises Unsupported, ValueError for another stage."""
@@ -67,7 +74,7 @@ class CpuBackend:
         if name:
             return CpuDevice(f"cpu:{name}", Target.named(name))
         try:
-            return CpuDevice("cpu", Target.host())
+            return CpuDevice(HOST, Target.named(host_kind()))
         except (ImportError, OSError, RuntimeError) as error:
             raise DeviceMissing.of(
                 Code.DEVICE_MISSING, "no code can be made for this CPU", notes=[str(error)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
+
+from netdsl_llvm.host import host_kind
 
 ARENA_ALIGNMENT = 64
 
@@ -88,19 +90,6 @@ def initialized_llvm() -> Any:
 @cache
 def _detect_host() -> Target:
     binding = initialized_llvm()
-    triple, cpu = binding.get_process_triple(), binding.get_host_cpu_name()
-    found = binding.get_host_cpu_features()
-    features = found.flatten()
-
-    def has(*names: str) -> bool:
-        return all(found.get(name, False) for name in names)
-
-    if _architecture(triple) == "aarch64":
-        return Target("neon", triple, cpu, features, 4, 32, True)
-    if _architecture(triple) != "x86_64":
-        raise RuntimeError(f"no vector description for {triple}")
-    if has("avx512f", "avx512vl", "avx512bw", "avx512dq", "fma"):
-        return Target("avx512", triple, cpu, features, 16, 32, True)
-    if has("avx2", "fma"):
-        return Target("avx2", triple, cpu, features, 8, 16, True)
-    return Target("sse4", triple, cpu, features, 4, 16, False)
+    features = binding.get_host_cpu_features().flatten()
+    kind = _GENERIC[host_kind()]
+    return replace(kind, triple=binding.get_process_triple(), cpu=binding.get_host_cpu_name(), features=features)
