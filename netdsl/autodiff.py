@@ -56,13 +56,11 @@ def training_graph(
     """
     step, table, context = _training_forms(graph)
     step.outputs = {"loss": table[loss], **{name: table[value] for name, value in (outputs or {}).items()}}
-    trained = [node.output for node in step.params if node.attrs.get("trainable", True)]
-    grads = gradients(step, table[loss], trained)
+    update = _Updates(step, *optimizer)
+    grads = gradients(step, table[loss], update.trained)
     step.updates = dict(context.updates)
-    build = GraphBuilder(step, infer_types)
-    lr = step.node("lr").output
     for param, grad in grads.items():
-        _update(build, step, optimizer, param, grad, lr)
+        update.add(param, grad)
     step.prune()
     return step
 
@@ -103,23 +101,36 @@ def _in_order(spans: Iterable[Span]) -> list[Span]:
     return sorted(spans, key=lambda span: (span.source.name, span.start))
 
 
-def _update(
-    build: GraphBuilder, step: Graph, optimizer: tuple[str, Mapping[str, Any]], param: Value, grad: Value, lr: Value
-) -> None:
-    """What gives one parameter its new value, and the state that takes."""
-    op, args = optimizer
-    attrs = dict(args)
-    if not param.node.attrs.get("decay", True):
-        attrs["weight_decay"] = 0.0
-    build.spans = param.node.spans
-    owner = param.node.name
-    if op == "sgd" and not attrs.get("momentum"):
-        expr = plain_sgd(attrs.get("weight_decay", 0.0))
-        step.updates[owner] = build.op("map", [param, grad, lr], {"expr": expr}, name=f"{owner}.sgd").output
-        return
-    state = build.param(f"{owner}.momentum", param.type.shape, _STATE)
-    node = build.op(op, [param, grad, state, lr], attrs, name=f"{owner}.{op}")
-    step.updates[owner], step.updates[state.node.name] = node.outputs
+class _Updates:
+    """The optimizer's part of a step. Its state comes before the gradients in the graph, so that an update can run,
+    and its gradient's memory be free again, as soon as the gradient is there."""
+
+    def __init__(self, step: Graph, op: str, args: Mapping[str, Any]) -> None:
+        self._step, self._op, self._args = step, op, args
+        self._build = GraphBuilder(step, infer_types)
+        self._lr = step.node("lr").output
+        self.trained = [node.output for node in step.params if node.attrs.get("trainable", True)]
+        self._plain = op == "sgd" and not args.get("momentum")
+        self._states = {} if self._plain else {param: self._state(param) for param in self.trained}
+
+    def _state(self, param: Value) -> Value:
+        self._build.spans = param.node.spans
+        return self._build.param(f"{param.node.name}.momentum", param.type.shape, _STATE)
+
+    def add(self, param: Value, grad: Value) -> None:
+        """What gives one parameter, and its state, the new value."""
+        attrs = dict(self._args)
+        if not param.node.attrs.get("decay", True):
+            attrs["weight_decay"] = 0.0
+        self._build.spans = param.node.spans
+        name = f"{param.node.name}.{self._op}"
+        if self._plain:
+            expr = plain_sgd(attrs.get("weight_decay", 0.0))
+            node = self._build.op("map", [param, grad, self._lr], {"expr": expr}, name=name)
+        else:
+            node = self._build.op(self._op, [param, grad, self._states[param], self._lr], attrs, name=name)
+            self._step.updates[f"{param.node.name}.momentum"] = node.outputs[1]
+        self._step.updates[param.node.name] = node.output
 
 
 class _Backward(GraphBuilder):
