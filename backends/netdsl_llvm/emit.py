@@ -213,10 +213,13 @@ class Kernel(IndexBuilder):
         if isinstance(count, int) and count >= n:
             self.store(value, pointer, offset)
             return
-        kind, mask = ir.VectorType(FLOAT, n), ir.VectorType(I1, n)
-        name = f"llvm.masked.store.v{n}f32.p0"
-        store = self.module.function(name, VOID, [kind, POINTER, I32, mask])
-        self.b.call(store, [value, self.at(pointer, offset), I32(4), self.lane_mask(count, n)])
+        self.store_masked(value, pointer, offset, self.lane_mask(count, n))
+
+    def store_masked(self, value: Value, pointer: Value, offset: Index, mask: Value) -> None:
+        """Store the lanes where `mask` is true; the other lanes' memory is not touched."""
+        name = f"llvm.masked.store.v{value.type.count}f32.p0"
+        store = self.module.function(name, VOID, [value.type, POINTER, I32, mask.type])
+        self.b.call(store, [value, self.at(pointer, offset), I32(4), mask])
 
     def scratch(self, floats: int, align: int = 64) -> Value:
         """Memory of this call only (a stack slot, allocated at the function's entry)."""

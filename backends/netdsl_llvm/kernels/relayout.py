@@ -14,18 +14,19 @@ _STRIDES = ("batch", "height", "width", "plain_n", "plain_c", "plain_h", "n", "c
 
 def emit_load(run: RunBuilder, step: Step) -> None:
     """Row-major (N, C, H, W) to blocked, pad channels zero."""
-    _emit(run, step.inputs[0], step.outputs[0], "load", _load_rows)
+    move(run, step.inputs[0], step.outputs[0], "load", load_rows)
 
 
 def emit_store(run: RunBuilder, step: Step) -> None:
     """Blocked to row-major (N, C, H, W)."""
-    _emit(run, step.outputs[0], step.inputs[0], "store", _store_rows)
+    move(run, step.outputs[0], step.inputs[0], "store", store_rows)
 
 
 Rows = Callable[[Kernel, Value, Value, int, int], None]
 
 
-def _emit(run: RunBuilder, plain_view: View, view: View, name: str, rows: Rows) -> None:
+def move(run: RunBuilder, plain_view: View, view: View, name: str, rows: Rows) -> None:
+    """Between a row-major view (one of block 1) and a blocked one; `name` is `load` or `store`, `rows` its code."""
     plain, layout = plain_view.layout, view.layout
     assert isinstance(plain, Blocked)
     assert isinstance(layout, Blocked)
@@ -82,7 +83,7 @@ def _items(k: Kernel, channels: int, block: int, rows: Rows) -> None:
             rows(k, plain, blocked, block if full else rest, block)
 
 
-def _load_rows(k: Kernel, plain: Value, blocked: Value, channels: int, block: int) -> None:
+def load_rows(k: Kernel, plain: Value, blocked: Value, channels: int, block: int) -> None:
     """One row: tiles of `lanes` pixels, transposed in registers; the last pixels go through the stack."""
     tile, width = k.lanes, k.arg("width")
     whole = k.mul(k.div(width, tile), tile)
@@ -103,7 +104,7 @@ def _load_rows(k: Kernel, plain: Value, blocked: Value, channels: int, block: in
             k.store(k.load_float(spare, i), blocked, k.add(k.mul(whole, block), i))
 
 
-def _store_rows(k: Kernel, plain: Value, blocked: Value, channels: int, block: int) -> None:
+def store_rows(k: Kernel, plain: Value, blocked: Value, channels: int, block: int) -> None:
     tile, width = k.lanes, k.arg("width")
     if block != tile:
         raise ValueError("results are blocked by whole vectors")

@@ -9,6 +9,8 @@ import pytest
 
 from netdsl.ir.scalar import Var, maximum, sigmoid
 from netdsl.ir.types import TensorType
+from netdsl.ops import infer_types
+from netdsl.ops.base import get
 from tests.backends.llvm.harness import TARGETS, check, random_arrays
 
 MAX: dict[str, Any] = {"kernel": (2, 2), "stride": None, "pad": (0, 0, 0, 0), "round": "floor"}
@@ -22,10 +24,6 @@ WINDOWS: list[dict[str, Any]] = [
     {"kernel": "global"},
 ]
 SHAPES = [(5, 6, 7), (16, 9, 33), (37, 8, 5)]
-
-
-def wider(shape: tuple[int, ...]) -> TensorType:
-    return TensorType(shape)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -58,3 +56,32 @@ def test_nan_is_the_largest() -> None:
     check(
         "maxpool", {**MAX, "kernel": (3, 3), "stride": (1, 1)}, [TensorType((3, 6, 6))], target=TARGETS[0], arrays=[x]
     )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_gradients(window: dict[str, Any], shape: tuple[int, ...], target: str) -> None:
+    small = infer_types("maxpool", {**MAX, **window}, [TensorType(shape)])[1][0]
+    kinds = [TensorType(shape), small, small]
+    x, y, g = random_arrays(kinds, 2)
+    x = np.round(x)  # ties
+    attrs = get("maxpool").resolve({**MAX, **window}, kinds[:1])
+    check("maxpool_grad", attrs, kinds, target=target, batch=2, arrays=[x, y, g])
+    for include in (True, False):
+        given = {**AVERAGE, **window, "count_include_pad": include}
+        attrs = {**get("avgpool").resolve(given, kinds[:1]), "shape": shape}
+        check("avgpool_grad", attrs, [small], target=target, batch=2, arrays=[g], threads=2)
+
+
+@pytest.mark.parametrize("to", [(3, 4), (1, 1), (9, 5)], ids=str)
+def test_gradient_of_adaptive(to: tuple[int, int]) -> None:
+    attrs = {**AVERAGE, "kernel": None, "to": to, "shape": (20, 6, 7)}
+    check("avgpool_grad", attrs, [TensorType((20, *to))], target=TARGETS[0], batch=2)
+
+
+def test_gradient_goes_to_the_first_nan() -> None:
+    kinds = [TensorType((3, 6, 6)), TensorType((3, 3, 3)), TensorType((3, 3, 3))]
+    x, y, g = random_arrays(kinds, 1)
+    x[0, 1, 2, 3] = x[0, 1, 3, 2] = np.nan
+    check("maxpool_grad", {**MAX, "stride": (2, 2)}, kinds, target=TARGETS[0], arrays=[x, y, g])

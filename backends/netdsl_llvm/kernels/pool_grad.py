@@ -1,0 +1,134 @@
+"""Gradients of pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netdsl.plan.layout import Blocked
+from netdsl.plan.plan import Step
+from netdsl_llvm.codegen import RunBuilder
+from netdsl_llvm.emit import Index, Kernel, Value
+from netdsl_llvm.kernels.access import Access, blocked, own_access
+from netdsl_llvm.kernels.expression import digest
+from netdsl_llvm.kernels.lookup import FloatTable, IndexTable
+from netdsl_llvm.kernels.pool import Spans, spans_of
+
+
+def emit_max(run: RunBuilder, step: Step) -> None:
+    """(x, y, g) -> dx: each window's gradient goes to its first maximum."""
+    lanes = run.target.lanes
+    x, g, dx = (own_access(view, lanes) for view in (step.inputs[0], step.inputs[2], step.outputs[0]))
+    rows, columns = spans_of(step, step.input_types[0].shape, step.input_types[2].shape)
+    whole, windows = blocked(step.outputs[0], lanes), blocked(step.inputs[2], lanes)
+    grad = _MaxGrad(x, g, dx, whole, windows, rows, columns)
+    pointers = {"x": step.inputs[0], "g": step.inputs[2], "dx": step.outputs[0]}
+    run.call(f"maxpool_grad_{digest(grad)}", grad.build, pointers)
+
+
+@dataclass(frozen=True)
+class _MaxGrad:
+    x: Access
+    g: Access
+    dx: Access
+    whole: Blocked
+    windows: Blocked
+    rows: Spans
+    columns: Spans
+
+    def build(self, k: Kernel) -> None:
+        """Work items are maps: windows may share pixels, so a map's windows are added one after the other."""
+        layout = self.whole
+        tables = [IndexTable(k, t) for axis in (self.rows, self.columns) for t in (axis.starts, axis.stops)]
+        begin, end = k.share(layout.batch * layout.blocks)
+        with k.loop(begin, end) as item:
+            n, cb = k.split(item, layout.blocks)
+            with k.loop(0, layout.height) as h, k.loop(0, layout.width) as w:
+                k.store(k.v(0.0), k.arg("dx"), self.dx.offset(k, n, cb, h, w))
+            with k.loop(0, self.windows.height) as oh, k.loop(0, self.windows.width) as ow:
+                top, bottom, left, right = tables[0].at(oh), tables[1].at(oh), tables[2].at(ow), tables[3].at(ow)
+                size = k.sub(bottom, top), k.sub(right, left)
+                g = k.load(k.arg("g"), self.g.offset(k, n, cb, oh, ow))
+                x = k.at(k.arg("x"), self.x.offset(k, n, cb, top, left))
+                dx = k.at(k.arg("dx"), self.dx.offset(k, n, cb, top, left))
+                self._give(k, dx, size, self._first_largest(k, x, size), g)
+
+    def _first_largest(self, k: Kernel, x: Value, size: tuple[Index, Index]) -> Value:
+        """Each lane's tap, counted in row-major order."""
+        b = k.b
+        with k.carried_loop(0, size[0], [k.v(float("-inf")), k.iv(0)]) as rows:
+            with k.carried_loop(0, size[1], rows.carried) as columns:
+                best, index = columns.carried
+                value = k.load(x, k.add(k.mul(rows.index, self.x.h), k.mul(columns.index, self.x.w)))
+                # larger, or the first NaN
+                better = b.or_(
+                    b.fcmp_ordered(">", value, best),
+                    b.and_(b.fcmp_unordered("uno", value, value), b.fcmp_ordered("ord", best, best)),
+                )
+                tap = _tap(k, rows.index, columns.index, size[1])
+                columns.carry([b.select(better, value, best), b.select(better, tap, index)])
+            rows.carry(columns.results)
+        return rows.results[1]
+
+    def _give(self, k: Kernel, dx: Value, size: tuple[Index, Index], chosen: Value, g: Value) -> None:
+        with k.loop(0, size[0]) as row, k.loop(0, size[1]) as column:
+            offset = k.add(k.mul(row, self.dx.h), k.mul(column, self.dx.w))
+            hit = k.b.icmp_signed("==", chosen, _tap(k, row, column, size[1]))
+            k.store(k.b.fadd(k.load(dx, offset), k.b.select(hit, g, k.v(0.0))), dx, offset)
+
+
+def _tap(k: Kernel, row: Index, column: Index, width: Index) -> Value:
+    return k.splat(k.b.trunc(k.i(k.add(k.mul(row, width), column)), k.ivector.element))
+
+
+def emit_average(run: RunBuilder, step: Step) -> None:
+    """g -> dx: the sum of the shares of all windows that hold a pixel."""
+    lanes = run.target.lanes
+    g, dx = own_access(step.inputs[0], lanes), own_access(step.outputs[0], lanes)
+    layout = blocked(step.outputs[0], lanes)
+    rows, columns = spans_of(step, step.output_types[0].shape, step.input_types[0].shape)
+    holders = _holders(rows, layout.height), _holders(columns, layout.width)
+    shares = tuple(1.0 / count for count in rows.divisors), tuple(1.0 / count for count in columns.divisors)
+    grad = _AverageGrad(g, dx, layout, holders, shares)
+    pointers: dict[str, Any] = {"g": step.inputs[0], "dx": step.outputs[0]}
+    run.call(f"avgpool_grad_{digest(grad)}", grad.build, pointers)
+
+
+Holders = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def _holders(spans: Spans, length: int) -> Holders:
+    """First window and end of the windows that hold each position; windows start and stop in order."""
+    firsts = tuple(_count(stop <= at for stop in spans.stops) for at in range(length))
+    ends = tuple(_count(start <= at for start in spans.starts) for at in range(length))
+    return firsts, tuple(max(first, end) for first, end in zip(firsts, ends, strict=True))
+
+
+def _count(flags: Any) -> int:
+    return sum(1 for flag in flags if flag)
+
+
+@dataclass(frozen=True)
+class _AverageGrad:
+    g: Access
+    dx: Access
+    layout: Blocked
+    holders: tuple[Holders, Holders]
+    shares: tuple[Sequence[float], Sequence[float]]
+
+    def build(self, k: Kernel) -> None:
+        layout = self.layout
+        (top, bottom), (left, right) = ([IndexTable(k, table) for table in axis] for axis in self.holders)
+        row_share, column_share = (FloatTable(k, shares) for shares in self.shares)
+        begin, end = k.share(layout.batch * layout.blocks * layout.height)
+        with k.loop(begin, end) as item:
+            n, cb, h = k.split(item, layout.blocks, layout.height)
+            with k.loop(0, layout.width) as w:
+                with k.carried_loop(top.at(h), bottom.at(h), [k.v(0.0)]) as rows:
+                    with k.carried_loop(left.at(w), right.at(w), rows.carried) as columns:
+                        share = k.b.fmul(row_share.at(rows.index), column_share.at(columns.index))
+                        g = k.load(k.arg("g"), self.g.offset(k, n, cb, rows.index, columns.index))
+                        columns.carry([k.fma(g, k.splat(share), columns.carried[0])])
+                    rows.carry(columns.results)
+                k.store(rows.results[0], k.arg("dx"), self.dx.offset(k, n, cb, h, w))

@@ -1,0 +1,125 @@
+"""Resampling of maps, and its gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from netdsl.ops.upsample import Tap, axis_taps
+from netdsl.plan.layout import Blocked
+from netdsl.plan.plan import Step
+from netdsl_llvm.codegen import RunBuilder
+from netdsl_llvm.emit import Index, Kernel, Value
+from netdsl_llvm.kernels.access import Access, blocked, own_access
+from netdsl_llvm.kernels.expression import digest
+from netdsl_llvm.kernels.lookup import FloatTable, IndexTable
+
+Taps = tuple[Tap, ...]
+
+
+def emit(run: RunBuilder, step: Step) -> None:
+    """x -> y, two neighbours along each axis weighed by distance, or the nearest."""
+    resample = _resample(run, step, 0, step.input_types[0].shape)
+    pointers: dict[str, Any] = {"x": step.inputs[0], "y": step.outputs[0]}
+    run.call(f"upsample_{digest(resample)}", resample.forward, pointers)
+
+
+def emit_grad(run: RunBuilder, step: Step) -> None:
+    """g -> dx: each position's share goes back to the pixels it came from."""
+    resample = _resample(run, step, 0, step.attrs["shape"])
+    pointers: dict[str, Any] = {"x": step.inputs[0], "y": step.outputs[0]}
+    run.call(f"upsample_grad_{digest(resample)}", resample.backward, pointers)
+
+
+def _resample(run: RunBuilder, step: Step, operand: int, small: tuple[int, ...]) -> _Resample:
+    lanes = run.target.lanes
+    rows, columns = (tuple(axis_taps(step.attrs, n, m)) for n, m in zip(small[1:], step.attrs["size"], strict=True))
+    x, y = own_access(step.inputs[operand], lanes), own_access(step.outputs[0], lanes)
+    return _Resample(x, y, blocked(step.outputs[0], lanes), rows, columns)
+
+
+@dataclass(frozen=True)
+class _Resample:
+    """Operand and result, and for each large position of an axis its neighbours among the small ones."""
+
+    x: Access
+    y: Access
+    layout: Blocked
+    rows: Taps
+    columns: Taps
+
+    def forward(self, k: Kernel) -> None:
+        layout, rows, columns = self.layout, _Neighbours(k, self.rows), _Neighbours(k, self.columns)
+        begin, end = k.share(layout.batch * layout.blocks * layout.height)
+        with k.loop(begin, end) as item:
+            n, cb, h = k.split(item, layout.blocks, layout.height)
+            pair = [k.at(k.arg("x"), self.x.offset(k, n, cb, row, 0)) for row in rows.pixels(h)]
+            with k.loop(0, layout.width) as w:
+                offsets = [k.mul(column, self.x.w) for column in columns.pixels(w)]
+                value = rows.mix(h, [columns.mix(w, [k.load(row, o) for o in offsets]) for row in pair])
+                k.store(value, k.arg("y"), self.y.offset(k, n, cb, h, w))
+
+    def backward(self, k: Kernel) -> None:
+        layout, rows, columns = self.layout, _Neighbours(k, self.rows), _Neighbours(k, self.columns)
+        row_range, column_range = _Readers(k, self.rows, layout.height), _Readers(k, self.columns, layout.width)
+        begin, end = k.share(layout.batch * layout.blocks * layout.height)
+        with k.loop(begin, end) as item:
+            n, cb, h = k.split(item, layout.blocks, layout.height)
+            with k.loop(0, layout.width) as w:
+                with k.carried_loop(*row_range.of(h), [k.v(0.0)]) as oh:
+                    with k.carried_loop(*column_range.of(w), oh.carried) as ow:
+                        weight = k.b.fmul(rows.weight(oh.index, h), columns.weight(ow.index, w))
+                        g = k.load(k.arg("x"), self.x.offset(k, n, cb, oh.index, ow.index))
+                        ow.carry([k.fma(g, k.splat(weight), ow.carried[0])])
+                    oh.carry(ow.results)
+                k.store(oh.results[0], k.arg("y"), self.y.offset(k, n, cb, h, w))
+
+
+class _Neighbours:
+    """The taps of an axis as tables."""
+
+    def __init__(self, k: Kernel, taps: Taps) -> None:
+        self.k = k
+        self.single = all(weight == 0 for _, _, weight in taps)
+        self._first = IndexTable(k, [first for first, _, _ in taps])
+        self._second = IndexTable(k, [second for _, second, _ in taps])
+        self._weight = FloatTable(k, [float(weight) for _, _, weight in taps])
+
+    def pixels(self, index: Index) -> list[Index]:
+        """The pixels a position is made of: one or two."""
+        first = self._first.at(index)
+        return [first] if self.single else [first, self._second.at(index)]
+
+    def mix(self, index: Index, values: list[Value]) -> Value:
+        """Their mean by distance."""
+        if self.single:
+            return values[0]
+        k, (first, second) = self.k, values
+        return k.fma(k.splat(self._weight.at(index)), k.b.fsub(second, first), first)
+
+    def weight(self, index: Index, pixel: Index) -> Value:
+        """How much of a pixel is in a position."""
+        k = self.k
+        part = self._weight.at(index)
+        near = k.b.select(k.compare("==", self._first.at(index), pixel), k.b.fsub(k.f(1.0), part), k.f(0.0))
+        far = k.b.select(k.compare("==", self._second.at(index), pixel), part, k.f(0.0))
+        return k.b.fadd(near, far)
+
+
+class _Readers:
+    """Which positions read each pixel: a range, for neighbours are in order."""
+
+    def __init__(self, k: Kernel, taps: Taps, length: int) -> None:
+        firsts, ends = [], []
+        for pixel in range(length):
+            readers = [i for i, (first, second, weight) in enumerate(taps) if pixel in _read(first, second, weight)]
+            firsts.append(min(readers, default=0))
+            ends.append(max(readers, default=-1) + 1)
+        self._firsts, self._ends = IndexTable(k, firsts), IndexTable(k, ends)
+
+    def of(self, pixel: Index) -> tuple[Index, Index]:
+        return self._firsts.at(pixel), self._ends.at(pixel)
+
+
+def _read(first: int, second: int, weight: object) -> tuple[int, ...]:
+    return (first, second) if weight else (first,)

@@ -1,0 +1,89 @@
+"""Kernels that move elements: channels, borders, resampling, other shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netdsl.ir.types import TensorType
+from tests.backends.llvm.harness import TARGETS, check, compiled, random_arrays, single_op
+
+PARTS = [(3, 5), (16, 7, 20), (1, 1, 1), (40, 8), (5, 33, 2), (8, 4, 12)]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("parts", PARTS, ids=str)
+@pytest.mark.parametrize("size", [(), (3, 5)], ids=str)
+def test_concat(parts: tuple[int, ...], size: tuple[int, ...], target: str) -> None:
+    check("concat", {}, [TensorType((c, *size)) for c in parts], target=target, batch=2, threads=2)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("limits", [(0, 5), (3, 20), (16, 37), (36, 37), (8, 12)], ids=str)
+def test_slice_and_its_adjoint(limits: tuple[int, int], target: str) -> None:
+    start, stop = limits
+    check("slice", {"start": start, "stop": stop}, [TensorType((37, 3, 5))], target=target, batch=2)
+    around = {"before": start, "after": 37 - stop}
+    check("pad_channels", around, [TensorType((stop - start, 3, 5))], target=target, batch=2)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("by", [(1, 1, 1, 1), (0, 2, 3, 0), (0, 0, 0, 0)], ids=str)
+def test_crop_and_pad(by: tuple[int, ...], target: str) -> None:
+    check("crop", {"by": by}, [TensorType((19, 6, 8))], target=target, batch=2)
+    check("pad", {"by": by}, [TensorType((19, 6, 8))], target=target, batch=2)
+
+
+def test_crop_like_another_map() -> None:
+    kinds = [TensorType((5, 8, 9)), TensorType((3, 6, 6))]
+    check("crop", {"by": None}, kinds, target=TARGETS[0], batch=2)
+    check("pad", {"by": None}, kinds[::-1], target=TARGETS[0], batch=2)
+
+
+MODES = [("nearest", "asymmetric"), ("nearest", "half_pixel")]
+MODES += [("bilinear", coords) for coords in ("half_pixel", "align_corners", "asymmetric")]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("mode", "coords"), MODES)
+@pytest.mark.parametrize("size", [(8, 10), (7, 3), (1, 1)], ids=str)
+def test_upsample(mode: str, coords: str, size: tuple[int, int], target: str) -> None:
+    attrs: dict[str, Any] = {"factor": None, "size": size, "mode": mode, "coords": coords}
+    check("upsample", attrs, [TensorType((19, 4, 5))], target=target, batch=2)
+    check("upsample_grad", {**attrs, "shape": (19, 4, 5)}, [TensorType((19, *size))], target=target, batch=2)
+
+
+RESHAPES = [
+    ((19, 4, 5), (380,)),
+    ((3, 2, 17), (102,)),
+    ((380,), (19, 4, 5)),
+    ((102,), (3, 2, 17)),
+    ((6, 4, 5), (8, 3, 5)),
+    ((6, 20), (4, 3, 10)),
+    ((16, 1, 1), (16,)),
+    ((2, 3, 4, 5), (2, 3, 20)),
+    ((1,), ()),
+]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("before", "after"), RESHAPES, ids=str)
+def test_reshape(before: tuple[int, ...], after: tuple[int, ...], target: str) -> None:
+    check("reshape", {"shape": after}, [TensorType(before)], target=target, batch=3)
+
+
+def test_flatten_keeps_class_numbers() -> None:
+    from netdsl.ir.types import DType
+
+    kind = TensorType((5, 7), True, DType.I32)
+    graph = single_op("flatten", {}, [kind])
+    arrays = [np.arange(-35, 35, dtype=np.int32).reshape(2, 5, 7)]
+    got = compiled(graph, TARGETS[0], 2).run(arrays)["y0"]
+    assert np.array_equal(got, arrays[0].reshape(2, 35))
+
+
+def test_identity() -> None:
+    kinds = [TensorType((19, 4, 5))]
+    check("identity", {}, kinds, target=TARGETS[0], arrays=random_arrays(kinds, 2), batch=2)
