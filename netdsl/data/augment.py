@@ -104,18 +104,15 @@ def _windows(
 
 def _sample(images: Float32Array, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Float32Array:
     """Bilinear values of [N, C, H, W] at places [N, H', W'], with zeros around the picture."""
-    height, width = images.shape[2:]
-    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1))).transpose(0, 2, 3, 1)
-    samples = np.arange(len(images))[:, None, None]
-    top, left = np.floor(rows).astype(np.int64), np.floor(columns).astype(np.int64)
-    down = (rows - top).astype(np.float32)[..., None]
-    right = (columns - left).astype(np.float32)[..., None]
-
-    def at(row: NDArray[np.int64], column: NDArray[np.int64]) -> Float32Array:
-        inside = (np.clip(row + 1, 0, height + 1), np.clip(column + 1, 0, width + 1))
-        values: Float32Array = padded[samples, inside[0], inside[1]]
-        return values
-
-    upper = at(top, left) * (1 - right) + at(top, left + 1) * right
-    lower = at(top + 1, left) * (1 - right) + at(top + 1, left + 1) * right
-    return np.ascontiguousarray((upper * (1 - down) + lower * down).transpose(0, 3, 1, 2))
+    count, channels, height, width = images.shape
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 2), (1, 2)))
+    rows, columns = np.clip(rows + 1, 0, height + 1), np.clip(columns + 1, 0, width + 1)
+    top, left = rows.astype(np.int64), columns.astype(np.int64)
+    down, right = (rows - top).astype(np.float32)[:, None], (columns - left).astype(np.float32)[:, None]
+    line, plane = width + 3, (height + 3) * (width + 3)
+    corner = (top * line + left)[:, None] + np.arange(count * channels).reshape(count, channels, 1, 1) * plane
+    flat = padded.reshape(-1)
+    upper = flat[corner] * (1 - right) + flat[corner + 1] * right
+    lower = flat[corner + line] * (1 - right) + flat[corner + line + 1] * right
+    values: Float32Array = upper * (1 - down) + lower * down
+    return values

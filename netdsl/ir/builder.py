@@ -17,8 +17,7 @@ class InferTypes(Protocol):
 
     def __call__(
         self, op: str, attrs: Mapping[str, Any], inputs: Sequence[TensorType]
-    ) -> tuple[dict[str, Any], tuple[TensorType, ...]]:
-        ...
+    ) -> tuple[dict[str, Any], tuple[TensorType, ...]]: ...
 
 
 class GraphBuilder:

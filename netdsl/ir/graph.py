@@ -196,9 +196,7 @@ class Graph:
     def sort(self) -> None:
         """Restore a topological order, keeping the present order where it is free to."""
         position = {id(node): index for index, node in enumerate(self.nodes)}
-        if all(
-            position[id(value.node)] < index for index, node in enumerate(self.nodes) for value in node.inputs
-        ):
+        if all(position[id(value.node)] < index for index, node in enumerate(self.nodes) for value in node.inputs):
             return
         import networkx
 

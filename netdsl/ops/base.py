@@ -251,9 +251,7 @@ class OpDef:
         """The op on NumPy arrays, plain and in their own precision: the oracle."""
         raise NotImplementedError(self.name)
 
-    def gradient(
-        self, builder: GraphBuilder, node: Node, grads: Sequence[Value | None]
-    ) -> Sequence[Value | None]:
+    def gradient(self, builder: GraphBuilder, node: Node, grads: Sequence[Value | None]) -> Sequence[Value | None]:
         """Gradient of each operand as ordinary graph values (None: no gradient flows there).
 
         ``grads`` has one entry a result; None where nothing downstream depends on it.

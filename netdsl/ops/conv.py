@@ -238,9 +238,7 @@ def require_groups(op: str, attrs: Attrs, x: TensorType) -> int:
     return int(x.shape[0] // groups)
 
 
-def weight_and_bias(
-    attrs: Attrs, shape: tuple[int, ...], outputs: int, fan_in: int, fan_out: int
-) -> list[ParamSpec]:
+def weight_and_bias(attrs: Attrs, shape: tuple[int, ...], outputs: int, fan_in: int, fan_out: int) -> list[ParamSpec]:
     """The two parameters of a linear layer; weight decay acts on both, as in PyTorch's SGD."""
     specs = [ParamSpec("weight", shape, Init(attrs["init"], 1.0, fan_in, fan_out))]
     if attrs["bias"]:

@@ -82,8 +82,10 @@ class Pool(OpDef):
         last = (size - 1) * w.stride - w.before
         if w.before < w.extent and last < w.length:
             return
-        where = f"the first starts at {-w.before} and ends before 0" if w.before >= w.extent else (
-            f"the last starts at {last}, the {axis} is {w.length}"
+        where = (
+            f"the first starts at {-w.before} and ends before 0"
+            if w.before >= w.extent
+            else (f"the last starts at {last}, the {axis} is {w.length}")
         )
         raise ShapeError(
             Code.KERNEL_TOO_LARGE,

@@ -87,9 +87,7 @@ class _Sharing:
         for value in node.inputs:
             starts.append(channels)
             channels += value.type.shape[0]
-        if any(start % block for start in starts) or any(
-            v.type.batched != node.types[0].batched for v in node.inputs
-        ):
+        if any(start % block for start in starts) or any(v.type.batched != node.types[0].batched for v in node.inputs):
             return
         for value, source, start in zip(node.inputs, sources, starts, strict=True):
             produced = value.node.op != "input"
@@ -131,16 +129,9 @@ class _Sharing:
         source = self.slots.get(value)
         if source is None or result is None or value.type != node.types[0]:
             return False
-        if (
-            not source.whole
-            or not same_shape(source, result)
-            or dies[id(source)] > now
-            or source.root is result.root
-        ):
+        if not source.whole or not same_shape(source, result) or dies[id(source)] > now or source.root is result.root:
             return False
-        others = (
-            self.slots.get(other) for i, other in enumerate(node.inputs) if i != operand and other != value
-        )
+        others = (self.slots.get(other) for i, other in enumerate(node.inputs) if i != operand and other != value)
         if any(other is not None and other.root is source for other in others):
             return False
         end = max(dies[id(source)], dies[id(result.root)])

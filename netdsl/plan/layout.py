@@ -120,9 +120,7 @@ class Blocked:
             self.batch, self.blocks, self.height + top + bottom, self.width + left + right, self.block
         ).transpose(0, 1, 4, 2, 3)
         planes = full.reshape(self.batch, self.blocks * self.block, *full.shape[3:])
-        return np.ascontiguousarray(
-            planes[:, : self.channels, top : top + self.height, left : left + self.width]
-        )
+        return np.ascontiguousarray(planes[:, : self.channels, top : top + self.height, left : left + self.width])
 
 
 class WeightLayout(Protocol):

@@ -26,9 +26,7 @@ class Packing:
         return self.flat.get((id(node), operand))
 
 
-def packed_layouts(
-    graph: Graph, nodes: Sequence[Node], load_time: set[int], target: PlanTarget, batch: int
-) -> Packing:
+def packed_layouts(graph: Graph, nodes: Sequence[Node], load_time: set[int], target: PlanTarget, batch: int) -> Packing:
     """Home layouts: a parameter's is what its first reader wants, a result's what its kernel writes.
 
     Optimizers and other flat nodes follow their operands, so that a whole update is one pass over equal layouts.

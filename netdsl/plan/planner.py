@@ -77,9 +77,7 @@ class _Planner:
         self.load_time = load_time_nodes(self.graph)
         self.nodes = [node for node in self.nodes if id(node) not in self.load_time]
         self.packed = packed_layouts(self.graph, self.nodes, self.load_time, self.target, self.batch)
-        self.slots = share_storage(
-            self.graph, self.nodes, self.load_time, self.packed, self.target, self.batch
-        )
+        self.slots = share_storage(self.graph, self.nodes, self.load_time, self.packed, self.target, self.batch)
         self.places: dict[Value, Place] = dict(self.slots)
         self.converted: dict[tuple[Value, Layout | None], Place] = {}
         self.resident: dict[tuple[Value, Layout], ResidentWeight] = {}
@@ -112,9 +110,7 @@ class _Planner:
             return
         for node in self.graph.params:
             layout = self.packed.get(node.output) or self._blocked(node.output.type)
-            self.places[node.output] = self._resident(
-                node.output, layout, bool(node.attrs.get("trainable", True))
-            )
+            self.places[node.output] = self._resident(node.output, layout, bool(node.attrs.get("trainable", True)))
 
     def _redirect_updates(self) -> None:
         """Let a parameter's new value be written over the old one where every reader has finished by then."""
@@ -128,9 +124,7 @@ class _Planner:
             readers = [position[id(reader)] for reader, _ in uses.get(param, []) if id(reader) in position]
             home = self.places[param]
             own_layout = self.packed.get(value) or self._blocked(value.type)
-            safe = (
-                any(operand == param for operand in value.node.inputs) and max(readers, default=-1) <= writer
-            )
+            safe = any(operand == param for operand in value.node.inputs) and max(readers, default=-1) <= writer
             if safe and isinstance(home, ResidentWeight) and home.layout == own_layout:
                 self.places[value] = home
             else:
@@ -169,9 +163,7 @@ class _Planner:
         layout = self.packed.get(value)
         if layout is not None:
             return Packed(layout, layout.size)
-        return Slot.of(
-            value.type.shape, self.batch if value.type.batched else 1, self.target.block, value.type.dtype
-        )
+        return Slot.of(value.type.shape, self.batch if value.type.batched else 1, self.target.block, value.type.dtype)
 
     def _convert(self, value: Value, home: Place, wanted: WeightLayout | None) -> Place:
         place: Place = Packed(wanted, wanted.size) if wanted is not None else self._plain_slot(value)
@@ -179,9 +171,7 @@ class _Planner:
         return place
 
     def _plain_slot(self, value: Value) -> Slot:
-        return Slot.of(
-            value.type.shape, self.batch if value.type.batched else 1, self.target.block, value.type.dtype
-        )
+        return Slot.of(value.type.shape, self.batch if value.type.batched else 1, self.target.block, value.type.dtype)
 
     # -- steps -----------------------------------------------------------------------------
 
@@ -275,9 +265,7 @@ class _Planner:
         for param, value in self.pending_updates:
             home = self.places[param]
             layout = _layout(home)
-            source = self._place_of(
-                value, layout if _is_packed(home) and not isinstance(layout, Blocked) else None
-            )
+            source = self._place_of(value, layout if _is_packed(home) and not isinstance(layout, Blocked) else None)
             self._draft("relayout", value.name, [source], [home], value, value.node.spans)
 
     # -- offsets ---------------------------------------------------------------------------
@@ -301,9 +289,7 @@ class _Planner:
                 elif isinstance(item, Packed):
                     owners[id(item)] = item
         intervals = {
-            ident: Interval(
-                owner.elements() if isinstance(owner, Slot) else owner.size, owner.first, owner.last
-            )
+            ident: Interval(owner.elements() if isinstance(owner, Slot) else owner.size, owner.first, owner.last)
             for ident, owner in owners.items()
         }
         arena = place(list(intervals.values()), self.target.alignment)

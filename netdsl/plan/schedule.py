@@ -26,10 +26,7 @@ def schedule(graph: Graph) -> list[Node]:
             continue
         needs = [position[id(value.node)] for value in writer.inputs]
         readers = [
-            position[id(reader)]
-            for param in owned
-            for reader, _ in uses.get(param.output, [])
-            if reader is not writer
+            position[id(reader)] for param in owned for reader, _ in uses.get(param.output, []) if reader is not writer
         ]
         key[ident] = max([*needs, *readers]) + 0.5
     ordered = sorted(graph.nodes, key=lambda node: (key[id(node)], position[id(node)]))

@@ -44,7 +44,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
     for number, panel in enumerate(panels):
         _draw_panel(draw, panel, number * WIDTH)
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
+    picture.save(buffer, format="PNG")
     return buffer.getvalue()
 
 

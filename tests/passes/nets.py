@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.ir.graph import SOURCES, Graph, Value
+from netdsl.ir.graph import SOURCES, Graph, Node, Value
 from netdsl.ir.types import TensorType
 from netdsl.ops import builder, get
 from netdsl.ops.base import Array
@@ -16,6 +16,7 @@ from netdsl.passes.base import Mode, Pass
 from netdsl.passes.weights import weight_nodes
 from netdsl.reference import Interpreter
 from netdsl.source import Source
+from netdsl.weights.initialize import initial_value
 
 SOURCE = Source("hand.net", "one layer a line\n" * 400)
 
@@ -66,13 +67,22 @@ class Net:
 def function(graph: Graph, seed: int = 0, batch: int = 2) -> dict[str, Array]:
     """The outputs in float64 for inputs and weights drawn by name, so that a rewritten graph draws the same."""
     inputs = {node.name: _draw(node.name, node.types[0].full_shape(batch), seed) for node in graph.inputs}
-    params = {node.name: _draw(node.name, node.types[0].shape, seed) for node in graph.params}
+    params = {node.name: _parameter(node, seed) for node in graph.params}
     return Interpreter(graph).run(inputs, params).outputs
 
 
 def _draw(name: str, shape: tuple[int, ...], seed: int) -> Array:
-    values = np.random.default_rng([seed, *name.encode()]).normal(size=shape)
-    return np.abs(values) + 0.1 if name.endswith("running_var") else values
+    return np.random.default_rng([seed, *name.encode()]).normal(size=shape)
+
+
+def _parameter(node: Node, seed: int) -> Array:
+    """Of the size it starts with, but no bias is 0, no scale is 1, and statistics are of a used network."""
+    init, shape = node.attrs["init"], node.types[0].shape
+    start = initial_value(init, shape, seed, node.name).astype(np.float64)
+    if init.kind not in ("zeros", "ones", "constant"):
+        return start
+    value = start + 0.3 * _draw(node.name, shape, seed)
+    return np.abs(value) + 0.1 if node.name.endswith("running_var") else value
 
 
 def layers(graph: Graph) -> list[str]:
