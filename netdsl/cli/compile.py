@@ -82,7 +82,7 @@ def command(
     chosen = None if passes is None else [name.strip() for name in passes.split(",") if passes != "none"]
     build = Build(target, batch, threads, chosen, training, verify)
     result = emit(origin_of(file, net, settings, size), build, stage)
-    if explain_passes and result.passes is not None:
+    if explain_passes and result.passes is not None and result.passes.passes:
         from netdsl.passes import explain
 
         print(explain(result.passes), end="", file=sys.stderr)
