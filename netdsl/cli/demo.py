@@ -63,7 +63,7 @@ def command(context: click.Context, out: Path | None, seed: int, target: str, th
     except Interrupted as error:
         tell_interrupted(error, f"netdsl train {NETWORK} --data {DATA} --seed {seed} --resume --out {run.path}")
         context.exit(130)
-    trained = load_trained(model, run.path)
+    trained = load_trained(model, run.last)
     _print_test(trained, data, build)
     _print_reading(trained, build, _write_pictures(run.path / "digits", data))
     _print_written(run.path)
