@@ -24,7 +24,7 @@ from netdsl.elaborate import Model
 from netdsl.ir.graph import Graph
 from netdsl.ir.types import DType, TensorType
 from netdsl.plan.executor import Array, Executor
-from netdsl.report.model import Report, build_report
+from netdsl.report.model import Report
 
 _NUMPY = {DType.F32: np.dtype(np.float32), DType.I32: np.dtype(np.int32)}
 
@@ -72,7 +72,7 @@ class Network:
     def report(self, *, batch: int = 1, target: str = "cpu", threads: int | None = None) -> Report:
         """Shapes, work, receptive fields and planned memory. ``str()`` of it is the table of the command line,
         ``.to_json()`` its JSON document."""
-        return build_report(self.model, batch=batch, target=target, threads=threads)
+        return driver.report(self.model, Build(target=target, batch=batch, threads=threads))
 
     def __repr__(self) -> str:
         return f"<Network {self.name}: {self.inputs} -> {self.outputs}>"

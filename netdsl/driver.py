@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from netdsl.passes import Pass, PassReport
     from netdsl.plan.executor import Array, Executor
     from netdsl.plan.plan import Plan
+    from netdsl.report.model import Report
 
 STAGES = ("tree", "graph", "step", "optimized", "plan", "llvm", "asm", "obj")
 """What ``--emit`` knows; those after the plan are the CPU backend's, others may differ."""
@@ -145,6 +146,20 @@ def make_executor(graph: Graph, parameters: Mapping[str, Array], build: Build) -
     device = find_device(build)
     graph, _ = optimize(graph, build)
     return device.compile(graph, make_plan(graph, device, build), parameters)
+
+
+def report(model: Model, build: Build) -> Report:
+    """Everything known of a network without running it; loads no code generator."""
+    from netdsl.report.memory import Planner
+    from netdsl.report.model import build_report
+
+    device = find_device(build)
+    step = training_step(model) if model.train is not None else None
+
+    def arena_bytes(graph: Graph) -> int:
+        return make_plan(optimize(graph, build)[0], device, build).arena_bytes
+
+    return build_report(model, step, Planner(build.target, build.batch, arena_bytes))
 
 
 # -- choices -----------------------------------------------------------------------------------------

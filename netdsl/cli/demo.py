@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,11 +77,11 @@ def _title(text: str) -> None:
 
 
 def _print_report(model: Model, build: Build) -> None:
-    from netdsl.report.model import build_report
+    from netdsl import driver
     from netdsl.report.text import plain_report, print_rich
 
     _title(f"The network: netdsl report {NETWORK}")
-    report = build_report(model, target=build.target, threads=build.threads)
+    report = driver.report(model, replace(build, batch=1))
     if sys.stdout.isatty():
         print_rich(report)
     else:

@@ -18,7 +18,8 @@ from netdsl.cli.common import (
     target_option,
     threads_option,
 )
-from netdsl.driver import load
+from netdsl.driver import Build, load
+from netdsl.driver import report as analyse
 
 
 @click.command(
@@ -62,11 +63,9 @@ def command(
     threads: int | None,
 ) -> None:
     """Show shapes, parameters, work, receptive fields and memory."""
-    from netdsl.report.model import build_report
-
     session = session_of(context)
     model = load(origin_of(file, net, settings, size))
-    report = build_report(model, batch=batch, target=target, threads=threads)
+    report = analyse(model, Build(target=target, batch=batch, threads=threads))
     print_warnings(session, report.warnings)
     if session.json:
         from netdsl.report.document import report_document

@@ -34,7 +34,7 @@ def report_document(report: Report) -> dict[str, Any]:
             "weights_bytes": memory.weights,
             "inference_peak_bytes": memory.inference_peak,
             "training_peak_bytes": memory.training_peak,
-            "batch": report.batch,
+            "batch": memory.batch,
             "target": memory.target,
             "training_loss": memory.training_loss,
             "reasons": list(memory.reasons),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from netdsl.diagnostics import Unsupported
-from netdsl.driver import Build, find_device, make_plan, optimize, training_step
-from netdsl.elaborate import Model
 from netdsl.ir.graph import Graph
 
 
@@ -15,12 +13,13 @@ from netdsl.ir.graph import Graph
 class Memory:
     """Bytes. ``weights`` is every parameter as float32, running statistics included, as in a weights file.
 
-    A peak is the arena of the plan for ``target``: all activations, gradients and working memory alive at the worst
-    moment; weights and optimizer state are not in it. None where the target cannot run the network yet;
-    ``reasons`` says why.
+    A peak is the arena of the plan for ``batch`` samples on ``target``: all activations, gradients and working memory
+    alive at the worst moment; weights and optimizer state are not in it. None where the target cannot run the
+    network; ``reasons`` says why.
     """
 
     target: str
+    batch: int
     weights: int
     inference_peak: int | None
     training_peak: int | None
@@ -28,31 +27,35 @@ class Memory:
     reasons: tuple[str, ...] = ()
 
 
-def memory_of(model: Model, *, batch: int, target: str, threads: int | None) -> Memory:
-    """Plan inference and a training step at ``batch``. Raises UserError for an unknown target."""
-    build = Build(target=target, batch=batch, threads=threads)
-    reasons: list[str] = []
-    weights = 4 * sum(node.output.type.elements for node in model.graph.params)
-    step, loss = _training(model)
-    inference = _peak(lambda: model.graph, build, reasons)
-    training = _peak(step, replace(build, training=True), reasons)
-    return Memory(target, weights, inference, training, loss, tuple(dict.fromkeys(reasons)))
+@dataclass(frozen=True)
+class Planner:
+    """What plans: ``arena_bytes`` of a graph on ``target`` at ``batch``; it may raise Unsupported."""
+
+    target: str
+    batch: int
+    arena_bytes: Callable[[Graph], int]
 
 
-def _training(model: Model) -> tuple[Callable[[], Graph], str]:
-    """How the step is made, and its loss in words."""
-    if model.train is not None:
-        return lambda: training_step(model), "as the train block says"
+def memory_of(graph: Graph, step: Graph | None, planner: Planner) -> Memory:
+    """Plan a network and its training step (None: a default one, see ``default_step``)."""
     from netdsl.report.default_step import default_loss_name, default_step
 
-    return lambda: default_step(model.graph), default_loss_name(model.graph)
+    loss = default_loss_name(graph) if step is None else "as the train block says"
+    reasons: list[str] = []
+    return Memory(
+        planner.target,
+        planner.batch,
+        4 * sum(node.output.type.elements for node in graph.params),
+        _peak(planner, graph, reasons),
+        _peak(planner, default_step(graph) if step is None else step, reasons),
+        loss,
+        tuple(dict.fromkeys(reasons)),
+    )
 
 
-def _peak(make: Callable[[], Graph], build: Build, reasons: list[str]) -> int | None:
+def _peak(planner: Planner, graph: Graph, reasons: list[str]) -> int | None:
     try:
-        device = find_device(build)
-        graph, _ = optimize(make(), build)
-        return make_plan(graph, device, build).arena_bytes
+        return planner.arena_bytes(graph)
     except Unsupported as error:
         reasons.append(str(error))
         return None

@@ -11,7 +11,7 @@ from netdsl.analysis.receptive import Field, receptive_fields
 from netdsl.diagnostics import Diagnostic
 from netdsl.elaborate import Model
 from netdsl.ir.graph import Graph, Node, Value
-from netdsl.report.memory import Memory, memory_of
+from netdsl.report.memory import Memory, Planner, memory_of
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole network; ``memory`` is for ``batch`` samples, ``totals`` for one."""
+    """A whole network; ``totals`` are for one sample."""
 
     net: str
     inputs: dict[str, tuple[int, ...]]
     outputs: dict[str, tuple[int, ...]]
     rows: tuple[Row, ...]
     totals: Totals
-    batch: int
     memory: Memory
     warnings: tuple[Diagnostic, ...]
 
@@ -73,8 +72,8 @@ class Report:
         return plain_report(self)
 
 
-def build_report(model: Model, *, batch: int = 1, target: str = "cpu", threads: int | None = None) -> Report:
-    """Analyse a network and plan its memory for a target. Loads no code generator."""
+def build_report(model: Model, step: Graph | None, planner: Planner) -> Report:
+    """Analyse a network. ``step`` is its training step, None where the file does not say how to train it."""
     graph = model.graph
     receptive = receptive_fields(graph)
     rows = tuple(_rows(graph, receptive.fields))
@@ -84,8 +83,7 @@ def build_report(model: Model, *, batch: int = 1, target: str = "cpu", threads: 
         {name: value.type.shape for name, value in graph.outputs.items()},
         rows,
         totals(row.cost for row in rows),
-        batch,
-        memory_of(model, batch=batch, target=target, threads=threads),
+        memory_of(graph, step, planner),
         (*model.warnings, *receptive.warnings),
     )
 

@@ -54,8 +54,8 @@ def summary(report: Report) -> Iterator[str]:
     yield f"MACs             {report.totals.macs:,} a sample"
     yield f"FLOPs            {report.totals.flops:,} a sample"
     yield f"weights          {_bytes(memory.weights)}"
-    yield f"inference peak   {_peak(memory.inference_peak)} at batch {report.batch}"
-    yield f"training peak    {_peak(memory.training_peak)} at batch {report.batch}, loss: {memory.training_loss}"
+    yield f"inference peak   {_peak(memory.inference_peak)} at batch {memory.batch}"
+    yield f"training peak    {_peak(memory.training_peak)} at batch {memory.batch}, loss: {memory.training_loss}"
     for reason in memory.reasons:
         yield f"not planned: {reason}"
 
