@@ -54,14 +54,15 @@ class Automaton:
 
     def _step(self, token: Token) -> bool:
         """Consume one token: reduce while the table says so, then shift. False on a syntax error."""
-        states, kind, actions, rules = self._states, token.kind, self._tables.actions, self._tables.rules
+        states, actions, rules = self._states, self._tables.actions, self._tables.rules
         while True:
-            row = actions[states[-1]]
-            action = row.get(kind)
+            kind = token.kind
+            action = actions[states[-1]].get(kind)
             if action is None:
                 if kind == END and states[-1] == self._tables.end:
                     return True
-                action = row.get(_OTHERWISE.get(kind) or self._as_name(token))
+                kind = _OTHERWISE.get(kind) or self._as_name(token)
+                action = actions[states[-1]].get(kind)
                 if action is None:
                     return False
             if action >= 0:
