@@ -1,4 +1,10 @@
-"""Fifty training steps in float32 from equal weights and batches: the loss stays within 1e-4 of PyTorch's, relative."""
+"""Fifty training steps in float32 from equal weights and batches: the loss stays within 1e-4 of PyTorch's, relative.
+
+A rectifier's gradient jumps where its input is 0. Where an input comes as near to 0 as float32 rounds, two correct
+programs may take different sides, and from there on part for good (PyTorch's own float32 and float64 do). The
+seeds below were searched for weights that keep every rectifier's input of all fifty steps away from 0, by the
+distances noted, in float64; agreement is then a matter of correctness and not of luck.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +25,8 @@ from tests.networks import NETS, batches, module, sgd
 
 torch = pytest.importorskip("torch")
 
-STEPS, BATCH, RATE = 50, 16, 0.02
+STEPS, BATCH, RATE = 50, 8, 0.02
+SEEDS = {"lenet": 6, "resnet": 18, "densenet": 17, "unet": 11}  # nearest 1e-4, 9e-6, 3e-6, 1e-5
 SGD = {"momentum": 0.9, "weight_decay": 1e-4}
 Parameters = Mapping[str, np.ndarray[Any, Any]]
 
@@ -38,7 +45,7 @@ def cpu(graph: Graph, parameters: Parameters) -> Executor:
 def test_losses_follow_the_library(name: str, make: Any) -> None:
     graph, loss, logits = NETS[name]()
     step_graph = training_graph(graph, loss, optimizer=("sgd", SGD))
-    parameters = initial_parameters(step_graph.params, 5)
+    parameters = initial_parameters(step_graph.params, SEEDS[name])
     step = make(step_graph, parameters)
     twin = module(name)
     twin.load_state_dict({k: torch.tensor(v) for k, v in parameters.items() if k in twin.state_dict()}, strict=False)
