@@ -67,6 +67,8 @@ def _check_file(
         module = load_program(reference.path)
     except UserError as error:
         return _keep(found, error), 0
+    if reference.net is None and not module.nets and module.blocks:
+        return 0, 0  # a file of blocks; they are built where they are used
     names = [reference.net] if reference.net is not None else buildable_nets(module)
     worst = 0
     wanted: list[str | None] = [*names] or [None]  # without any, building says what is missing

@@ -68,15 +68,18 @@ def show(name: str) -> None:
 
 
 def _entry(name: str) -> Entry:
+    from netdsl.analysis.cost import layer_costs, totals
     from netdsl.resolve import ZOO_PREFIX
 
     model = load(Origin(ZOO_PREFIX + name))
-    return Entry(name, _title(model.source.text), "", 0, 0)
+    found = totals(layer_costs(model.graph))
+    shapes = ["x".join(map(str, node.output.type.shape)) for node in model.graph.inputs]
+    return Entry(name, _title(model.source.text), ", ".join(shapes), found.params, found.macs)
 
 
 def _title(text: str) -> str:
-    """The first comment of a file, up to its first full stop or line end."""
+    """The first sentence of a file's first comment."""
     for line in text.splitlines():
         if line.startswith("#"):
-            return line.lstrip("# ").rstrip().rstrip(".")
+            return line.lstrip("# ").partition(". ")[0].rstrip(". ")
     return ""
