@@ -35,9 +35,9 @@ def reference(graph: Graph, parameters: Parameters) -> Executor:
     return ReferenceStep(graph, parameters, np.float32)
 
 
-def cpu(graph: Graph, parameters: Parameters) -> Executor:
-    device = find_device("cpu")
-    return device.compile(graph, plan_graph(graph, device.plan_target, batch=BATCH, threads=2), parameters)
+def cpu(graph: Graph, parameters: Parameters, name: str = "cpu", threads: int = 2) -> Executor:
+    device = find_device(name)
+    return device.compile(graph, plan_graph(graph, device.plan_target, batch=BATCH, threads=threads), parameters)
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -55,9 +55,7 @@ def test_losses_follow_the_library(name: str, make: Any) -> None:
     losses, expected = [], []
     for number, batch in enumerate(batches(graph, STEPS, BATCH, logits.type.shape[0])):
         batch["image"] = batch["image"].astype(np.float32)
-        counters = {"lr": np.float32(RATE), "step": np.int32(number), "seed": np.int32(0)}
-        feed = {**batch, **{key: np.asarray(value) for key, value in counters.items()}}
-        losses.append(float(step.step(feed)["loss"]))
+        losses.append(float(step.step({**batch, **counters(number)})["loss"]))
         optimizer.zero_grad()
         value = torch.nn.functional.cross_entropy(
             twin(torch.tensor(batch["image"])), torch.tensor(batch["label"]).long()
@@ -66,3 +64,24 @@ def test_losses_follow_the_library(name: str, make: Any) -> None:
         optimizer.step()
         expected.append(value.item())
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_threads_do_not_change_a_bit(name: str) -> None:
+    """Ten steps, then every parameter, statistic and momentum."""
+    graph, loss, logits = NETS[name]()
+    step_graph = training_graph(graph, loss, optimizer=("sgd", SGD))
+    parameters = initial_parameters(step_graph.params, 0)
+    steps = [cpu(step_graph, parameters, threads=threads) for threads in (1, 2, 3)]
+    for number, batch in enumerate(batches(graph, 10, BATCH, logits.type.shape[0])):
+        feed = {**batch, "image": batch["image"].astype(np.float32), **counters(number)}
+        losses = {float(step.step(feed)["loss"]) for step in steps}
+        assert len(losses) == 1
+    first, *others = (step.get_parameters() for step in steps)
+    for other in others:
+        for key, array in first.items():
+            np.testing.assert_array_equal(array, other[key], err_msg=key)
+
+
+def counters(number: int) -> dict[str, np.ndarray[Any, Any]]:
+    return {"lr": np.array(RATE, np.float32), "step": np.array(number, np.int32), "seed": np.array(0, np.int32)}
