@@ -17,8 +17,10 @@ from netdsl.train.checkpoint import Checkpoint, load_checkpoint
 from netdsl.train.from_spec import recipe_of
 from netdsl.train.loop import Compiler, Loop, Result
 from netdsl.train.run_directory import RunDirectory
+from netdsl.trained import load_trained
 
 if TYPE_CHECKING:
+    from netdsl.api import Network
     from netdsl.plan.executor import Array, Executor
     from netdsl.train.progress import Reporter
 
@@ -37,11 +39,12 @@ def compiler_for(build: Build) -> Compiler:
 class Trainer:
     """One training of a net, in a run directory.
 
-    ``model`` is an elaborated model, or where to find one (``zoo:lenet5``, a path); ``data`` a data set or
+    ``model`` is a loaded net, or where to find one (``zoo:lenet5``, a path); ``data`` a data set or
     its name (``digits``, ``idx:DIR``, ``folder:DIR``). ``batch`` and ``epochs`` override the file's. ``out`` is
     the run directory; without it ``runs/NAME`` is made, with a number if that is taken. ``resume`` goes on
     where the run directory's `last` checkpoint stands (without ``out``: of the newest ``runs/NAME``).
-    ``weights`` is a safetensors file to start from. Equal arguments give equal bits, whatever ``threads``.
+    ``weights`` is a safetensors file or another run directory to start from. Equal arguments give equal
+    bits, whatever ``threads``.
 
     Raises UserError for anything that does not fit. Nothing is written before everything is checked and
     compiled.
@@ -49,7 +52,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Model | str | Path,
+        model: Model | Network | str | Path,
         data: Data | str,
         *,
         seed: int = 0,
@@ -63,7 +66,7 @@ class Trainer:
         reporter: Reporter | None = None,
         compiler: Compiler | None = None,
     ) -> None:
-        self.model = model if isinstance(model, Model) else driver.load(Origin(str(model)))
+        self.model = _model_of(model)
         self.data = open_data(data) if isinstance(data, str) else data
         self.recipe = recipe_of(self.model, batch=batch, epochs=epochs)
         name = run_name(self.model.name)
@@ -81,7 +84,7 @@ class Trainer:
             seed=seed,
             reporter=reporter,
             checkpoint=checkpoint,
-            weights=_read_weights(self.model.graph, weights),
+            weights=load_trained(self.model, Path(weights)).parameters if weights is not None else None,
         )
 
     @property
@@ -115,14 +118,12 @@ def run_name(net: str) -> str:
     return re.sub(r"[^a-z0-9_.-]+", "-", net.lower())
 
 
-def _read_weights(graph: Graph, path: str | Path | None) -> dict[str, Array] | None:
-    if path is None:
-        return None
-    from netdsl.train.checkpoint import weights_in
-    from netdsl.weights.match import match_weights
-
-    expected = {node.name: node.output.type.shape for node in graph.params}
-    return dict(match_weights(weights_in(Path(path)), expected, Path(path)))
+def _model_of(model: Model | Network | str | Path) -> Model:
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, (str, Path)):
+        return driver.load(Origin(str(model)))
+    return model.model
 
 
 def _is_plain(value: Any) -> bool:

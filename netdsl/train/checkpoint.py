@@ -84,11 +84,6 @@ def checkpoint_of(file: TensorFile) -> Checkpoint:
         ) from error
 
 
-def weights_in(path: Path) -> dict[str, Tensor]:
-    """The weights of any safetensors file, without what only a checkpoint has."""
-    return {n: t for n, t in read_tensors(path).tensors.items() if not n.startswith(STATE_PREFIX)}
-
-
 def _from_file(file: TensorFile, record: dict[str, Any]) -> Checkpoint:
     if record["schema"] != SCHEMA:
         raise ValueError(f"schema {record['schema']!r}; this version reads schema {SCHEMA}")

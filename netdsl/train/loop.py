@@ -123,7 +123,7 @@ class Loop:
             raise Interrupted(self._run, progress, stop.pending)
 
     def _step(self, batch: Batch) -> None:
-        progress, started = self._progress, time.perf_counter()
+        progress = self._progress
         rate = self._recipe.rate * self._recipe.schedule.factor(progress.step, self._horizon)
         inputs = feed(self._recipe, batch)
         inputs["lr"] = np.asarray(rate, dtype=np.float32)
@@ -135,8 +135,7 @@ class Loop:
         if not np.isfinite(loss):
             raise self._not_finite(loss, rate)
         progress.loss_sum += loss
-        seconds = max(time.perf_counter() - started, 1e-9)
-        self.reporter.step(loss, rate, batch.count / seconds)
+        self.reporter.step(loss, rate, batch.count)
         every = max(1, self._batches.steps // STEP_RECORDS_PER_EPOCH)
         if progress.epoch_step % every == 0:
             at = progress.epoch + progress.epoch_step / self._batches.steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
@@ -43,7 +44,7 @@ class Reporter(Protocol):
 
     def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None: ...
 
-    def step(self, loss: float, rate: float, samples_per_second: float) -> None: ...
+    def step(self, loss: float, rate: float, samples: int) -> None: ...
 
     def end_epoch(self, summary: EpochSummary) -> None: ...
 
@@ -59,7 +60,7 @@ class Silent:
     def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         pass
 
-    def step(self, loss: float, rate: float, samples_per_second: float) -> None:
+    def step(self, loss: float, rate: float, samples: int) -> None:
         pass
 
     def end_epoch(self, summary: EpochSummary) -> None:
@@ -99,16 +100,20 @@ class ProgressBar:
             transient=True,
         )
         self._task: Any = None
+        self._samples, self._started = 0, time.perf_counter()
         self._progress.start()
 
     def note(self, text: str) -> None:
         self._progress.console.print(text, markup=False)
 
     def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
+        self._samples, self._started = 0, time.perf_counter()
         self._task = self._progress.add_task(f"epoch {epoch}/{epochs}", total=steps, completed=done, state="")
 
-    def step(self, loss: float, rate: float, samples_per_second: float) -> None:
-        state = f"loss {loss:.4f}  lr {rate:.3g}  {samples_per_second:,.0f}/s"
+    def step(self, loss: float, rate: float, samples: int) -> None:
+        self._samples += samples
+        per_second = self._samples / max(time.perf_counter() - self._started, 1e-9)
+        state = f"loss {loss:.4f}  lr {rate:.3g}  {per_second:,.0f} samples/s"
         self._progress.update(self._task, advance=1, state=state)
 
     def end_epoch(self, summary: EpochSummary) -> None:
