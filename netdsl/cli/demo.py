@@ -12,7 +12,7 @@ import click
 
 from netdsl.cli.common import target_option, threads_option
 from netdsl.cli.predict import print_predictions
-from netdsl.cli.training import described, tell_interrupted
+from netdsl.cli.training import SIGNALLED, described, tell_interrupted
 
 if TYPE_CHECKING:
     from netdsl.data import Data
@@ -63,7 +63,7 @@ def command(context: click.Context, out: Path | None, seed: int, target: str, th
         trainer.fit()
     except Interrupted as error:
         tell_interrupted(error, f"netdsl train {NETWORK} --data {DATA} --seed {seed} --resume --out {run.path}")
-        context.exit(130)
+        context.exit(SIGNALLED + error.signal_number)
     trained = load_trained(model, run.last)
     _print_test(trained, data, build)
     _print_reading(trained, build, _write_pictures(run.path / "digits", data))

@@ -21,13 +21,11 @@ from netdsl.cli.common import (
     target_option,
     threads_option,
 )
-from netdsl.cli.training import data_options, described, opened, summary_of, tell_interrupted
+from netdsl.cli.training import SIGNALLED, data_options, described, opened, summary_of, tell_interrupted
 
 if TYPE_CHECKING:
     from netdsl.train.loop import Result
     from netdsl.trainer import Trainer
-
-INTERRUPTED = 130
 
 
 @click.command(
@@ -115,7 +113,7 @@ def _finish(context: click.Context, session: Session, trainer: Trainer) -> None:
         result = trainer.fit()
     except Interrupted as error:
         tell_interrupted(error, _resuming(session.arguments, error.run.path))
-        context.exit(INTERRUPTED)
+        context.exit(SIGNALLED + error.signal_number)
     if session.json:
         print_json({"net": trainer.model.name, **summary_of(result)})
     else:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from netdsl.train.loop import Interrupted, Result
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+SIGNALLED = 128
+"""The exit code after a signal, less the signal's number: 130 after Ctrl-C."""
 
 
 def data_options(function: Function) -> Function:
@@ -76,7 +78,7 @@ def summary_of(result: Result) -> dict[str, Any]:
 
 
 def tell_interrupted(error: Interrupted, command: str) -> None:
-    """What was saved and how to go on. (The exit code, 130, is the caller's.)"""
+    """What was saved and how to go on. (The exit code is the caller's.)"""
     progress = error.progress
     print(
         f"\nstopped after step {progress.step} (epoch {progress.epoch + 1}); saved {error.run.last}\n"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +127,27 @@ def test_atomic_writes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be written"):
         write_atomically(tmp_path / "folder", b"x")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+WRITE_TOO_MUCH = """
+import resource, sys
+from pathlib import Path
+from netdsl.diagnostics import UserError
+from netdsl.weights import write_atomically
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_atomically(Path(sys.argv[1]), b"x" * 5000)
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"one")
+    done = subprocess.run([sys.executable, "-c", WRITE_TOO_MUCH, str(path)], capture_output=True, text=True, check=True)
+    assert "cannot be written" in done.stdout
+    assert path.read_bytes() == b"one" and os.listdir(tmp_path) == ["file"]
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
