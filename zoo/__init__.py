@@ -16,8 +16,6 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "unet": ("segmentation/unet.net", "UNet"),
     "unet_bn": ("segmentation/unet_bn.net", "UNetBN"),
     "vgg_a": ("classification/vgg.net", "VGG_A"),
-    "vgg_b": ("classification/vgg.net", "VGG_B"),
     "vgg_d": ("classification/vgg.net", "VGG_D"),
-    "vgg_e": ("classification/vgg.net", "VGG_E"),
 }
 """Name behind ``zoo:`` -> (file, relative to this folder; net in it)."""

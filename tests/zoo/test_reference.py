@@ -1,0 +1,130 @@
+"""The zoo's numbers equal those of the published models.
+
+``networks.csv`` and ``layers.csv`` hold parameters, multiply-accumulates, shapes and receptive fields that were computed
+from the sources named there (torchvision, Caffe's and SENet's published definitions, or the paper's figure), with the
+names that their layers have there. Conventions: parameters include scale and shift of batch normalization, not its
+running statistics; multiply-accumulates are those of convolutions and fully connected layers, taps on padding included.
+"""
+
+from __future__ import annotations
+
+import csv
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import pytest
+from netdsl.zoo import NETWORKS
+
+from netdsl.analysis.cost import layer_costs, totals
+from netdsl.analysis.receptive import Receptive, receptive_fields
+from netdsl.driver import Origin, load
+from netdsl.ir.graph import Graph
+from netdsl.resolve import resolve, zoo_names
+
+FOLDER = Path(__file__).parent
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (FOLDER / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@cache
+def graph(name: str) -> Graph:
+    return load(Origin(f"zoo:{name}")).graph
+
+
+@cache
+def fields(name: str) -> Receptive:
+    return receptive_fields(graph(name))
+
+
+@pytest.mark.parametrize("row", rows("networks.csv"), ids=lambda row: row["net"])
+def test_totals(row: dict[str, str]) -> None:
+    found = totals(layer_costs(graph(row["net"])))
+    assert (found.params, found.macs) == (int(row["params"]), int(row["macs"]))
+    assert found.trainable_params == found.params
+    assert graph(row["net"]).inputs[0].types[0].shape == tuple(map(int, row["input"].split("x")))
+
+
+@pytest.mark.parametrize("row", rows("layers.csv"), ids=lambda row: f"{row['net']}-{row['layer']}")
+def test_layer(row: dict[str, str]) -> None:
+    value = graph(row["net"]).node(row["layer"]).output
+    assert value.type.shape == tuple(map(int, row["output_shape"].split("x")))
+    if row["rf_size"]:
+        field = fields(row["net"]).fields[value]
+        expected = tuple(Fraction(row[f"rf_{what}"]) for what in ("size", "jump", "start"))
+        for extent in (field.height, field.width):
+            assert (extent.size, extent.jump, extent.start) == expected
+
+
+def test_unet_bn_by_formula() -> None:
+    def double(inner: int, outer: int) -> tuple[int, int]:
+        """(parameters, multiply-accumulates a pixel)."""
+        macs = 9 * inner * outer + 9 * outer * outer
+        return macs + 4 * outer, macs
+
+    params, macs, size, channels = 0, 0, 572, 3
+    sizes = []
+    for width in (64, 128, 256, 512, 1024):
+        p, m = double(channels, width)
+        params, macs, channels = params + p, macs + m * size**2, width
+        sizes.append(size)
+        size //= 2
+    for width, size, below in zip((512, 256, 128, 64), sizes[-2::-1], sizes[:0:-1], strict=True):
+        p, m = double(2 * width, width)
+        params += p + 4 * 2 * width * width + width
+        macs += m * size**2 + 4 * 2 * width * width * below**2
+    params, macs = params + 64 * 2 + 2, macs + 64 * 2 * 572**2
+    found = totals(layer_costs(graph("unet_bn")))
+    assert (found.params, found.macs) == (params, macs)
+    assert graph("unet_bn").outputs["scores"].type.shape == (2, 572, 572)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_paths_line_up(name: str) -> None:
+    assert fields(name).warnings == ()
+
+
+def test_every_network_has_numbers() -> None:
+    assert {row["net"] for row in rows("networks.csv")} == set(zoo_names())
+
+
+def test_as_short_as_in_a_paper() -> None:
+    for name in zoo_names():
+        text = resolve(f"zoo:{name}").path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 36 and text.startswith("# "), name
+    assert len(resolve("zoo:resnet50").path.read_text(encoding="utf-8").splitlines()) <= 30
+
+
+@pytest.mark.parametrize(
+    ("net", "parameters"),
+    [
+        ("alexnet_torchvision", {"features.10.weight": (256, 256, 3, 3), "classifier.6.bias": (1000,)}),
+        ("vgg_d", {"features.28.weight": (512, 512, 3, 3), "classifier.3.weight": (4096, 4096)}),
+        ("resnet18", {"layer4.0.downsample.0.weight": (512, 256, 1, 1), "layer1.1.conv2.weight": (64, 64, 3, 3)}),
+        ("resnet50", {"layer3.5.bn3.running_var": (1024,), "layer2.0.downsample.1.weight": (512,), "fc.bias": (1000,)}),
+        ("resnext50_32x4d", {"layer1.0.conv2.weight": (128, 4, 3, 3), "layer4.2.conv3.weight": (2048, 1024, 1, 1)}),
+        ("densenet121", {"features.denseblock4.denselayer16.conv2.weight": (32, 128, 3, 3), "features.norm0.bias": (64,),
+                         "features.transition3.conv.weight": (512, 1024, 1, 1), "classifier.weight": (1000, 1024)}),
+        ("se_resnet50", {"layer0.conv1.weight": (64, 3, 7, 7), "layer4.2.se_module.fc2.weight": (2048, 128, 1, 1),
+                         "layer2.0.downsample.0.weight": (512, 256, 1, 1), "last_linear.weight": (1000, 2048)}),
+        ("unet_bn", {"inc.double_conv.0.weight": (64, 3, 3, 3), "down4.maxpool_conv.1.double_conv.4.bias": (1024,),
+                     "up1.up.weight": (1024, 512, 2, 2), "up4.conv.double_conv.3.weight": (64, 64, 3, 3),
+                     "outc.conv.bias": (2,)}),
+        ("alexnet", {"conv2.weight": (256, 48, 5, 5), "fc6.weight": (4096, 9216)}),
+    ],
+)  # fmt: skip
+def test_published_names(net: str, parameters: dict[str, tuple[int, ...]]) -> None:
+    """Weights files of these models load by name."""
+    shapes = {node.name: node.output.type.shape for node in graph(net).params}
+    assert {name: shapes.get(name) for name in parameters} == parameters
+
+
+@pytest.mark.parametrize(
+    ("net", "tensors"), [("resnet18", 102), ("resnet50", 267), ("densenet121", 606), ("vgg_d", 32)]
+)
+def test_number_of_tensors(net: str, tensors: int) -> None:
+    """As many as torchvision's files hold, its ``num_batches_tracked`` left out."""
+    assert len(graph(net).params) == tensors
