@@ -1,8 +1,8 @@
 """The zoo's numbers equal those of the published models.
 
-``networks.csv`` and ``layers.csv`` hold parameters, multiply-accumulates, shapes and receptive fields that were computed
-from the sources named there (torchvision, Caffe's and SENet's published definitions, or the paper's figure), with the
-names that their layers have there. Conventions: parameters include scale and shift of batch normalization, not its
+``networks.csv`` and ``layers.csv`` hold parameters, multiply-accumulates, shapes and receptive fields computed from the
+sources named there (torchvision, Caffe's and SENet's published definitions, or the paper's figure), and the names
+that their layers have there. Conventions: parameters include scale and shift of batch normalization, not its
 running statistics; multiply-accumulates are those of convolutions and fully connected layers, taps on padding included.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 from fractions import Fraction
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -104,9 +105,9 @@ def test_as_short_as_in_a_paper() -> None:
         ("alexnet_torchvision", {"features.10.weight": (256, 256, 3, 3), "classifier.6.bias": (1000,)}),
         ("vgg_d", {"features.28.weight": (512, 512, 3, 3), "classifier.3.weight": (4096, 4096)}),
         ("resnet18", {"layer4.0.downsample.0.weight": (512, 256, 1, 1), "layer1.1.conv2.weight": (64, 64, 3, 3)}),
-        ("resnet50", {"layer3.5.bn3.running_var": (1024,), "layer2.0.downsample.1.weight": (512,), "fc.bias": (1000,)}),
+        ("resnet50", {"layer3.5.bn3.running_var": (1024,), "layer2.0.downsample.1.weight": (512,)}),
         ("resnext50_32x4d", {"layer1.0.conv2.weight": (128, 4, 3, 3), "layer4.2.conv3.weight": (2048, 1024, 1, 1)}),
-        ("densenet121", {"features.denseblock4.denselayer16.conv2.weight": (32, 128, 3, 3), "features.norm0.bias": (64,),
+        ("densenet121", {"features.denseblock4.denselayer16.conv2.weight": (32, 128, 3, 3),
                          "features.transition3.conv.weight": (512, 1024, 1, 1), "classifier.weight": (1000, 1024)}),
         ("se_resnet50", {"layer0.conv1.weight": (64, 3, 7, 7), "layer4.2.se_module.fc2.weight": (2048, 128, 1, 1),
                          "layer2.0.downsample.0.weight": (512, 256, 1, 1), "last_linear.weight": (1000, 2048)}),
@@ -128,3 +129,11 @@ def test_published_names(net: str, parameters: dict[str, tuple[int, ...]]) -> No
 def test_number_of_tensors(net: str, tensors: int) -> None:
     """As many as torchvision's files hold, its ``num_batches_tracked`` left out."""
     assert len(graph(net).params) == tensors
+
+
+def test_the_readme_says_the_same() -> None:
+    text = (Path(str(files("netdsl.zoo"))) / "README.md").read_text(encoding="utf-8")
+    for row in rows("networks.csv"):
+        name, found = row["net"], totals(layer_costs(graph(row["net"])))
+        cells = f"| `{name}` | {row['input']} | {found.params:,} | {found.macs:,} | {found.flops:,} |"
+        assert cells in text
