@@ -6,6 +6,7 @@ its parts are imported when they are used.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,11 @@ _HOMES = {
     "compile": "netdsl.api",
     "load": "netdsl.api",
 }
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+if not os.path.isdir(os.path.join(_HERE, "zoo")):
+    # In a source tree `netdsl.grammar` and `netdsl.zoo` lie beside this folder; a wheel has them inside.
+    __path__.append(os.path.dirname(_HERE))
 
 
 def __getattr__(name: str) -> Any:
