@@ -40,8 +40,6 @@ def format_metric(name: str, value: float, share: bool) -> str:
 
 
 class Reporter(Protocol):
-    def note(self, text: str) -> None: ...
-
     def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None: ...
 
     def step(self, loss: float, rate: float, samples: int) -> None: ...
@@ -53,9 +51,6 @@ class Reporter(Protocol):
 
 class Silent:
     """For use from Python."""
-
-    def note(self, text: str) -> None:
-        pass
 
     def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         pass
@@ -76,11 +71,8 @@ class PlainLines(Silent):
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def note(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
-
     def end_epoch(self, summary: EpochSummary) -> None:
-        self.note(summary.line())
+        print(summary.line(), file=self._stream, flush=True)
 
 
 class ProgressBar:
@@ -103,9 +95,6 @@ class ProgressBar:
         self._samples, self._started = 0, time.perf_counter()
         self._progress.start()
 
-    def note(self, text: str) -> None:
-        self._progress.console.print(text, markup=False)
-
     def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         self._samples, self._started = 0, time.perf_counter()
         self._task = self._progress.add_task(f"epoch {epoch}/{epochs}", total=steps, completed=done, state="")
@@ -118,7 +107,7 @@ class ProgressBar:
 
     def end_epoch(self, summary: EpochSummary) -> None:
         self._progress.remove_task(self._task)
-        self.note(summary.line())
+        self._progress.console.print(summary.line(), markup=False)
 
     def close(self) -> None:
         self._progress.stop()
