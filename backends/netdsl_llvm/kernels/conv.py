@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from netdsl.plan.layout import Blocked
@@ -11,7 +10,7 @@ from netdsl_llvm.codegen import RunBuilder, call_of
 from netdsl_llvm.conv_windows import conv_axes, transposed_conv_axes
 from netdsl_llvm.emit import Value
 from netdsl_llvm.kernels.access import Access, blocked
-from netdsl_llvm.kernels.correlate import Correlation, Taps, build, flattened
+from netdsl_llvm.kernels.correlate import Correlation, Taps, call, flattened
 from netdsl_llvm.kernels.expression import Epilogue
 from netdsl_llvm.layouts import PackedFilter
 from netdsl_llvm.windows import Axis
@@ -47,7 +46,7 @@ def emit_matrix(run: RunBuilder, step: Step) -> None:
         one,
         has_bias(step),
     )
-    _call(run, step, correlation, Epilogue.of(step, lanes), _places(run, step, (0, 0, 0), 0, 0))
+    call(run, *flattened(correlation, Epilogue.of(step, lanes)), _places(run, step, (0, 0, 0), 0, 0))
 
 
 def filter_of(view: View) -> PackedFilter:
@@ -74,7 +73,7 @@ def _emit_phase(run: RunBuilder, step: Step, rows: Axis, cols: Axis) -> None:
     epilogue = Epilogue.of(step, lanes)
     places = _places(run, step, starts, rows.out_first, cols.out_first)
     stepped = tuple(replace(a, h=a.h * rows.out_step, w=a.w * cols.out_step) for a in epilogue.accesses)
-    _call(run, step, correlation, replace(epilogue, accesses=stepped), places)
+    call(run, *flattened(correlation, replace(epilogue, accesses=stepped)), places)
 
 
 def _places(
@@ -91,14 +90,3 @@ def _places(
     for (name, view), access in zip(epilogue.pointers.items(), epilogue.accesses, strict=True):
         places[name] = run.k.at(run.pointer(view), first_row * access.h + first_col * access.w)
     return places
-
-
-def _call(
-    run: RunBuilder, step: Step, correlation: Correlation, epilogue: Epilogue, places: Mapping[str, Value]
-) -> None:
-    correlation, epilogue = flattened(correlation, epilogue)
-    run.call(
-        correlation.key + epilogue.key,
-        lambda k: build(k, correlation, epilogue),
-        places,
-    )

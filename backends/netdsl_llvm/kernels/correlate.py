@@ -1,16 +1,19 @@
 """The dense inner loop of all convolutions and fully connected layers, forward and backward to the input.
 
 A tile of ``vectors`` registers of result channels times ``height x width`` pixels is accumulated in registers over all
-input channels and kernel positions: one multiply-add an input value (broadcast) and register of weights. Strides are
-part of the code, addresses of maps are arguments, so layers of one shape share it.
+input channels and kernel positions: one multiply-add an input value (broadcast) and register of weights. Steps from
+pixel to pixel and from tap to tap are part of the code; the numbers of channels and all longer strides are arguments,
+so that layers over equal maps share it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from netdsl.plan.layout import Blocked
+from netdsl.plan.plan import View
+from netdsl_llvm.codegen import RunBuilder
 from netdsl_llvm.emit import Index, Kernel, Value
 from netdsl_llvm.kernels.access import Access
 from netdsl_llvm.kernels.expression import Epilogue, digest
@@ -33,7 +36,7 @@ class Taps:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Everything the code depends on but the epilogue.
+    """What is summed where, but for the epilogue.
 
     ``x`` and ``y`` give the elements from one result pixel to the next in the input and in the result. Pointers are
     handed in as the places of the first result pixel, of the first tap's input pixel, and of the first tap's weights.
@@ -66,10 +69,29 @@ class Correlation:
         )
 
     @property
-    def key(self) -> str:
+    def code(self) -> Correlation:
+        """A stand-in that has the same code: as few channels as have it, and no strides that are arguments."""
         f = self.filter
-        shape = f"{f.inputs}x{f.outputs}x{self.tap_rows.count}x{self.tap_cols.count}_{self.rows}x{self.cols}"
-        return f"correlate_{shape}_{digest(self)}"
+        if f.groups == 1:
+            rest, tail = f.output_vectors % f.vectors, f.inputs % f.block
+            outputs = f.width + rest * f.lanes
+            inputs = tail + (f.block if f.inputs >= f.block else 0)
+            f = replace(f, outputs=outputs, inputs=inputs, kernel=(f.taps,), transposed=False)
+        return replace(self, filter=f, x=replace(self.x, n=0, cb=0), y=replace(self.y, n=0, cb=0))
+
+    @property
+    def key(self) -> str:
+        c = self.code
+        size = f"{c.tap_rows.count}x{c.tap_cols.count}_{c.rows}x{c.cols}"
+        return f"correlate_{size}_{digest(c)}"
+
+    @property
+    def arguments(self) -> dict[str, Index]:
+        """The numbers that the code gets as arguments."""
+        f = self.filter
+        strides = {"x_n": self.x.n, "x_cb": self.x.cb, "y_n": self.y.n, "y_cb": self.y.cb}
+        whole = f.span - (1 if f.groups == 1 and f.inputs % f.block else 0)
+        return {"filter_tiles": f.tiles, "tile_stride": f.tile_stride, "whole_blocks": whole, **strides}
 
     def tiles(self, registers: int, vectors: int) -> PixelTiles:
         return cut(self.rows, self.cols, pixel_limit(registers, vectors))
@@ -92,9 +114,24 @@ def _restride(
     return changed, replace(epilogue, accesses=tuple(map(change, epilogue.accesses)))
 
 
-def build(k: Kernel, c: Correlation, epilogue: Epilogue) -> None:
-    """The kernel's body; arguments ``x``, ``filter``, ``y``, ``bias`` (if any) and the epilogue's."""
-    _Builder(k, c, epilogue).build()
+def call(run: RunBuilder, correlation: Correlation, epilogue: Epilogue, places: Mapping[str, View | Value]) -> None:
+    """Call the kernel; ``places`` are ``x``, ``filter``, ``y``, ``bias`` (if any) and the epilogue's operands."""
+    c, shared = correlation.code, epilogue
+    integers = correlation.arguments
+    for index, access in enumerate(epilogue.accesses):
+        integers |= {f"e{index}_n": access.n, f"e{index}_cb": access.cb}
+    stripped = tuple(replace(access, n=0, cb=0) for access in epilogue.accesses)
+    shared = replace(epilogue, accesses=stripped, channels=epilogue.channels if epilogue.masks else 0)
+    run.call(correlation.key + shared.key, lambda k: _build(k, c, shared), places, integers)
+
+
+def _build(k: Kernel, c: Correlation, epilogue: Epilogue) -> None:
+    accesses = tuple(
+        replace(access, n=k.arg(f"e{index}_n"), cb=k.arg(f"e{index}_cb"))
+        for index, access in enumerate(epilogue.accesses)
+    )
+    x, y = (replace(a, n=k.arg(f"{name}_n"), cb=k.arg(f"{name}_cb")) for name, a in (("x", c.x), ("y", c.y)))
+    _Builder(k, replace(c, x=x, y=y), replace(epilogue, accesses=accesses)).build()
 
 
 @dataclass
@@ -106,20 +143,17 @@ class _Builder:
     def build(self) -> None:
         """Work items are (filter tile, sample, row of pixel tiles): weights stay in the cache over all pixels."""
         k, c = self.k, self.c
-        vectors, available = c.filter.vectors, c.filter.output_vectors
+        vectors, rest = c.filter.vectors, c.filter.output_vectors % c.filter.vectors
         tiles = c.tiles(k.target.registers, vectors)
-        whole, rest = divmod(available, vectors)
-        begin, end = k.share(c.filter.tiles * c.batch * tiles.rows.parts)
+        begin, end = k.share(k.mul(k.arg("filter_tiles"), c.batch * tiles.rows.parts))
         with k.loop(begin, end) as item:
             tile, n, row = k.split(item, c.batch, tiles.rows.parts)
-            if whole and rest:
-                with k.either(k.compare("<", tile, whole)) as (full, partial):
-                    with full:
-                        self._row_of_tiles(tiles, vectors, tile, n, row)
-                    with partial:
-                        self._row_of_tiles(tiles, rest, tile, n, row)
-            else:
-                self._row_of_tiles(tiles, vectors if whole else rest, tile, n, row)
+            by_vectors(
+                k,
+                k.compare("<", tile, k.sub(k.arg("filter_tiles"), 1)),
+                (vectors, rest),
+                lambda count: self._row_of_tiles(tiles, count, tile, n, row),
+            )
 
     def _row_of_tiles(self, tiles: PixelTiles, vectors: int, tile: Index, n: Index, row: Index) -> None:
         for_part(
@@ -138,7 +172,7 @@ class _Builder:
         k, c = self.k, self.c
         block = first_block(k, c.filter, t.filter_tile)
         x = k.at(k.arg("x"), c.x.offset(k, t.n, block, t.h, t.w))
-        weights = k.at(k.arg("filter"), k.mul(t.filter_tile, c.filter.tile_stride))
+        weights = k.at(k.arg("filter"), k.mul(t.filter_tile, k.arg("tile_stride")))
         offsets = [i * c.x.h + j * c.x.w for i in range(t.height) for j in range(t.width)]
         sums = self._start(t)
         if c.tap_rows.count * c.tap_cols.count:
@@ -162,8 +196,8 @@ class _Builder:
         """Over input blocks; the channels of the last one end where the input does."""
         k, f = self.k, self.c.filter
         rest = f.inputs % f.block if f.groups == 1 else 0
-        whole = f.span - (rest > 0)
-        if whole:
+        whole = k.arg("whole_blocks")
+        if f.inputs >= f.block:
             with k.carried_loop(0, whole, sums) as loop:
                 loop.carry(self._sum_taps(x, weights, loop.index, f.block, offsets, loop.carried, vectors))
             sums = loop.results
@@ -271,6 +305,19 @@ def first_block(k: Kernel, filter: PackedFilter, tile: Index) -> Index:
     group = k.div(k.mul(tile, filter.width), filter.outputs // filter.groups)
     wanted = k.div(k.mul(group, filter.inputs // filter.groups), filter.block)
     return k.min(wanted, filter.input_blocks - filter.span)
+
+
+def by_vectors(k: Kernel, full: Value, counts: tuple[int, int], emit: Callable[[int], None]) -> None:
+    """Emit a tile's work for its registers: ``counts`` are those of a full tile, and of the last if it has fewer."""
+    vectors, rest = counts
+    if rest == 0:
+        emit(vectors)
+        return
+    with k.either(full) as (whole, partial):
+        with whole:
+            emit(vectors)
+        with partial:
+            emit(rest)
 
 
 def keep_order(k: Kernel) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from netdsl.plan.layout import Blocked
 from netdsl_llvm.emit import I32, Index, Kernel, Value
 from netdsl_llvm.kernels.access import Access
-from netdsl_llvm.kernels.correlate import UNROLLED, Taps, first_block, for_part, keep_order
+from netdsl_llvm.kernels.correlate import UNROLLED, Taps, by_vectors, first_block, for_part, keep_order
 from netdsl_llvm.kernels.expression import digest
 from netdsl_llvm.layouts import PackedFilter
 from netdsl_llvm.tiling import Split, pixel_limit
@@ -148,7 +148,7 @@ class _Builder:
         taps, channels = s.scalars(k.target.registers)
         sizes = (s.filter.span, s.tap_rows.count, taps.parts, channels.parts)
         begin, end = k.share(s.filter.tiles * sizes[0] * sizes[1] * sizes[2] * sizes[3])
-        whole, rest = divmod(s.filter.output_vectors, s.filter.vectors)
+        rest = s.filter.output_vectors % s.filter.vectors
         with k.loop(begin, end) as item:
             tile, block, row, tap_part, channel_part = k.split(item, *sizes)
 
@@ -163,14 +163,7 @@ class _Builder:
 
                 for_part(k, taps, tap_part, columns)
 
-            if whole and rest:
-                with k.either(k.compare("<", tile, whole)) as (full, partial):
-                    with full:
-                        scalars(s.filter.vectors)
-                    with partial:
-                        scalars(rest)
-            else:
-                scalars(s.filter.vectors if whole else rest)
+            by_vectors(k, k.compare("<", tile, s.filter.tiles - 1), (s.filter.vectors, rest), scalars)
 
     # -- one tile --------------------------------------------------------------------------
 
