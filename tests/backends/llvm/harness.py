@@ -27,7 +27,7 @@ TARGETS = [name for name in ("avx512", "avx2", "sse4", "neon") if Target.named(n
 def compiled(graph: Graph, target: str, batch: int, threads: int = 1) -> Program:
     machine = Target.named(target)
     plan = plan_graph(graph, CpuPlanTarget(machine), batch=batch, threads=threads)
-    return Program(plan, object_code(module_text(plan, machine), machine, level=2))
+    return Program(plan, object_code(module_text(plan, machine), machine))
 
 
 def single_op(
