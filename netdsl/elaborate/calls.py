@@ -276,11 +276,16 @@ def operands_of(run: Run, prepared: Prepared, given: Known, span: Span) -> list[
 
 
 def prepare_block(run: Run, env: Env, ref: BlockRef, arguments: Sequence[tree.Argument], span: Span) -> Prepared:
-    """Match arguments with a block's parameters. A first tensor that fits no parameter is what is piped in."""
+    """Match arguments with a block's parameters.
+
+    A first tensor is what is piped in where the first parameter takes none, or where there are more arguments
+    than parameters.
+    """
     prepared = Prepared(ref, span)
     parameters = ref.block.parameters
     by_name = {item.name.text: item for item in parameters}
     where: dict[str, Span] = {}
+    crowded = len(arguments) > len(parameters)
     for number, argument in enumerate(arguments):
         if argument.name is not None:
             _block_keyword(run, env, prepared, argument, by_name, where)
@@ -288,7 +293,7 @@ def prepare_block(run: Run, env: Env, ref: BlockRef, arguments: Sequence[tree.Ar
         parameter = next((item for item in parameters if item.name.text not in where), None)
         value = _block_value(run, env, parameter, argument.value)
         leads = number == 0 and isinstance(value, Tensor | tuple) and is_tensors(value)
-        if leads and (parameter is None or parameter.kind.text != "tensor"):
+        if leads and (crowded or parameter is None or parameter.kind.text != "tensor"):
             prepared.tensors = flatten_tensors(value)
         elif parameter is None:
             _too_many(run, prepared.name, argument, list(by_name))

@@ -132,8 +132,7 @@ def _negate(run: Run, env: Env, expr: tree.Negate, spot: Spot) -> Known:
     if isinstance(value, Unknown):
         return UNKNOWN
     if isinstance(value, Tensor):
-        sign = tree.Operator(expr.span, "*")
-        return tensor_arithmetic(run, env, sign, -1, value, expr.span)
+        return tensor_arithmetic(run, env, tree.Operator(expr.span, "*"), -1, value, expr.span)
     return attempt(run, expr, lambda: known.negate(value))
 
 

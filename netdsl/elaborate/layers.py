@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from netdsl.diagnostics import Code, Label, ResourceLimit
 from netdsl.elaborate import limits
@@ -14,6 +13,7 @@ from netdsl.elaborate.names import Spot
 from netdsl.elaborate.state import Env, Run
 from netdsl.elaborate.values import UNKNOWN, Known, Tensor, describe, is_number
 from netdsl.ir.graph import Node, Value
+from netdsl.ir.scalar import Expr, Var
 from netdsl.ir.types import TensorType
 from netdsl.ops import base as ops
 from netdsl.source import Span
@@ -155,53 +155,42 @@ def _warn(run: Run, definition: ops.OpDef, call: ops.Call, operands: Sequence[Te
 
 # -- arithmetic on tensors -------------------------------------------------------------------------
 
-
-def tensor_arithmetic(run: Run, env: Env, operator: tree.Operator, left: Known, right: Known, span: Span) -> Known:
-    """``a + b``, ``a - b``, ``a * b`` of tensors and numbers, and ``a / n``, as ``add`` and ``mul``."""
-    rewritten = _as_sum_or_product(operator.text, left, right)
-    for side in (left, right):
-        if rewritten is None or not isinstance(side, Tensor | int | float) or isinstance(side, bool):
-            run.error(
-                Code.WRONG_TYPE,
-                f"`{operator.text}` does not work between {describe(left)} and {describe(right)}",
-                operator.span,
-                help="tensors know `+`, `-`, `*`, and `/` by a number" if rewritten is None else None,
-            )
-            return UNKNOWN
-    assert rewritten is not None
-    sign, right = rewritten
-    if operator.text == "-" and isinstance(right, Tensor):
-        right = _scaled(run, env, -1.0, right, span)
-    if right is UNKNOWN:
-        return UNKNOWN
-    return _combine(run, env, {"+": "add", "*": "mul"}[sign], [left, right], span)
+_SIGNS: dict[str, tuple[str, Callable[[Any, Any], Expr]]] = {
+    "+": ("add", operator.add),
+    "-": ("sub", operator.sub),
+    "*": ("mul", operator.mul),
+    "/": ("div", operator.truediv),
+}
+"""The kind that names the layer, and the scalar expression."""
 
 
-def _as_sum_or_product(sign: str, left: Known, right: Known) -> tuple[str, Known] | None:
-    """``a - b`` as ``a + (-b)`` and ``a / n`` as ``a * (1/n)``; None for anything else."""
-    if sign in ("+", "*"):
-        return sign, right
-    if sign == "-":
-        return "+", right if isinstance(right, Tensor) else -right if is_number(right) else right
-    if sign == "/" and is_number(right) and right != 0:
-        return "*", 1.0 / right
-    return None
+def tensor_arithmetic(run: Run, env: Env, written: tree.Operator, left: Known, right: Known, span: Span) -> Known:
+    """``+``, ``-``, ``*`` between tensors and numbers, and ``/`` by a number.
+
+    Two tensors are added or multiplied by the ops of that name, so their shapes follow the same rules.
+    """
+    sign = written.text
+    if isinstance(left, Tensor) and isinstance(right, Tensor) and sign in ("+", "-", "*"):
+        if sign == "-":
+            right = _map(run, env, "neg", -Var(0), right, span)
+        return UNKNOWN if right is UNKNOWN else _combine(run, env, "mul" if sign == "*" else "add", left, right, span)
+    kind, combine = _SIGNS.get(sign, ("", operator.add))
+    if kind and isinstance(left, Tensor) and is_number(right) and not (sign == "/" and right == 0):
+        return _map(run, env, kind, combine(Var(0), float(right)), left, span)
+    if kind and isinstance(right, Tensor) and is_number(left) and sign != "/":
+        return _map(run, env, kind, combine(float(left), Var(0)), right, span)
+    run.error(
+        Code.WRONG_TYPE,
+        f"`{sign}` does not work between {describe(left)} and {describe(right)}",
+        written.span,
+        help="tensors know `+`, `-`, `*`, and `/` by a number other than 0",
+    )
+    return UNKNOWN
 
 
-def _scaled(run: Run, env: Env, factor: float, tensor: Tensor, span: Span) -> Known:
-    return _combine(run, env, "mul", [tensor, factor], span)
+def _map(run: Run, env: Env, kind: str, expr: Expr, tensor: Tensor, span: Span) -> Known:
+    return make_op(run, ops.get("map"), [tensor], {"expr": expr}, place_at(env.spot(), kind), span)
 
 
-def _combine(run: Run, env: Env, op: str, sides: Sequence[Known], span: Span) -> Known:
-    operands = [side if isinstance(side, Tensor) else _constant(run, env, side, span) for side in sides]
-    definition = ops.get(op)
-    attrs = {arg.name: arg.default for arg in definition.args}
-    return make_op(run, definition, operands, attrs, place_at(env.spot(), op), span)
-
-
-def _constant(run: Run, env: Env, number: float, span: Span) -> Tensor:
-    place = place_at(env.spot(), "const")
-    run.claim(place.name, span)
-    array = np.asarray(float(number), dtype=np.float64)
-    node = Node("const", place.name, [], {"value": array}, (TensorType((), False),), frozenset((span,)))
-    return Tensor(run.add(node, span).output, span)
+def _combine(run: Run, env: Env, op: str, left: Tensor, right: Tensor, span: Span) -> Known:
+    return make_op(run, ops.get(op), [left, right], {}, place_at(env.spot(), op), span)

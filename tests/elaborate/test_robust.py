@@ -1,0 +1,61 @@
+"""Whatever a file says, the answer is a model or a UserError, in bounded time."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from netdsl.diagnostics import UserError, render
+from netdsl.elaborate import buildable_nets, elaborate, load_program
+from netdsl.source import Source
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = sorted((ROOT / "tests" / "errors").glob("N0[234]*.net")) + [
+    ROOT / "zoo" / "classification" / "lenet5.net",
+    ROOT / "zoo" / "classification" / "resnet50.net",
+    ROOT / "zoo" / "segmentation" / "unet.net",
+]
+WORDS = [
+    "0", "1", "-1", "2.5", "3x3", "1x2x3", "[]", "[1, 2]", "()", "(1, 2)", "yes", "same", "global", "in", '"a"',
+    "channels(in)", "range(3)", "relu", "conv(3, 3x3)", "in -> relu", "1 / 0", "2 ** 60", "x", "* 0", "* -1", "as a[1]",
+    "if yes { in } else { 3 }", "len(3)", "zip([1], [2])", "max([])", "[1][5]", "concat()", "add(in)", "H", "image",
+]  # fmt: skip
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_files_with_words_exchanged(data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from(SAMPLES)).read_text(encoding="utf-8")
+    for _ in range(data.draw(st.integers(1, 3))):
+        words = [match for match in _words(text) if match[1] > match[0]]
+        start, end = data.draw(st.sampled_from(words))
+        text = text[:start] + data.draw(st.sampled_from(WORDS)) + text[end:]
+    try:
+        module = load_program(Source("damaged.net", text))
+        for name in buildable_nets(module):
+            elaborate(module, name)
+    except UserError as error:
+        assert render(error.diagnostics, color=False)
+
+
+def _words(text: str) -> list[tuple[int, int]]:
+    return [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+
+
+def test_long_files_take_linear_time() -> None:
+    """A rough guard: ten times the layers may take at most thirty times as long."""
+
+    def seconds(count: int) -> float:
+        stages = "conv(64, 3x3, pad=1, bias=no) -> bn -> relu"
+        lines = "".join(f"x{i + 1} = x{i} -> {stages}\n" for i in range(count))
+        source = Source("long", f"net A {{ input x0: [64, 4, 4]\n{lines} output x{count}\n}}")
+        start = time.perf_counter()
+        elaborate(load_program(source))
+        return time.perf_counter() - start
+
+    seconds(20)
+    assert seconds(2000) < 30 * max(seconds(200), 0.01)
