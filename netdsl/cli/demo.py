@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netdsl.data import Data
     from netdsl.driver import Build
     from netdsl.elaborate import Model
+    from netdsl.train.run_directory import RunDirectory
     from netdsl.trained import Trained
 
 NETWORK = "zoo:lenet5"
@@ -47,27 +48,41 @@ def command(context: click.Context, out: Path | None, seed: int, target: str, th
     from netdsl import driver
     from netdsl.data import open_data
     from netdsl.train.loop import Interrupted
-    from netdsl.train.progress import reporter_for
     from netdsl.train.run_directory import RunDirectory
     from netdsl.trained import load_trained
-    from netdsl.trainer import Trainer
 
     model, data = driver.load(driver.Origin(NETWORK)), open_data(DATA)
     build = driver.Build(target=target, batch=10, threads=threads)
     run = RunDirectory.fresh(Path(), NAME) if out is None else RunDirectory.new(out)
-    run.make()
-    _print_report(model, build)
-    _title(f"Training on {len(data.train):,} handwritten digits")
-    trainer = Trainer(model, data, seed=seed, threads=threads, target=target, out=run.path, reporter=reporter_for())
+    run.make()  # a place that cannot be written should show before the work
     try:
-        trainer.fit()
+        _print_report(model, build)
+        _train(model, data, build, run, seed)
     except Interrupted as error:
         tell_interrupted(error, f"netdsl train {NETWORK} --data {DATA} --seed {seed} --resume --out {run.path}")
         context.exit(SIGNALLED + error.signal_number)
+    finally:
+        run.remove_if_empty()
     trained = load_trained(model, run.last)
     _print_test(trained, data, build)
     _print_reading(trained, build, _write_pictures(run.path / "digits", data))
     _print_written(run.path)
+
+
+def _train(model: Model, data: Data, build: Build, run: RunDirectory, seed: int) -> None:
+    from netdsl.train.progress import reporter_for
+    from netdsl.trainer import Trainer
+
+    _title(f"Training on {len(data.train):,} handwritten digits")
+    Trainer(
+        model,
+        data,
+        seed=seed,
+        threads=build.threads,
+        target=build.target,
+        out=run.path,
+        reporter=reporter_for(),
+    ).fit()
 
 
 def _title(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,6 +87,11 @@ class RunDirectory:
     @property
     def curves(self) -> Path:
         return self.path / _CURVES
+
+    def remove_if_empty(self) -> None:
+        """Take the folder away again if nothing was written to it."""
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         write_atomically(self.config, (json.dumps(config, indent=2) + "\n").encode())

@@ -232,3 +232,30 @@ def test_pictures_in_a_folder_a_class(
     assert run([*predict, str(digit_files[0]), str(digit_files[1])]) == 0
     results = json.loads(capsys.readouterr().out)["results"]
     assert [result["predictions"][0]["class"] for result in results] == ["zero", "one"]
+
+
+def test_the_demo_stops_at_ctrl_c_and_says_how_to_go_on(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [*NETDSL, "demo", "--threads", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert child.stderr is not None and child.stderr.readline().startswith("epoch  1/30")
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate()
+    assert child.returncode == 130
+    assert "The network: netdsl report zoo:lenet5" in out
+    assert "--resume --out netdsl-demo" in err and (tmp_path / "netdsl-demo" / "last.safetensors").is_file()
+
+
+def test_the_demo_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from netdsl.train.from_spec import recipe_of
+
+    monkeypatch.setattr("netdsl.trainer.recipe_of", lambda model, batch, epochs: recipe_of(model, epochs=3))
+    monkeypatch.chdir(tmp_path)
+    assert run(["demo"]) == 0
+    out, err = capsys.readouterr()
+    assert "top1 9" in out and "Read from 10 picture files" in out and len(err.splitlines()) == 3
+    assert len(list((tmp_path / "netdsl-demo" / "digits").glob("*.png"))) == 10
+    for name in ("best.safetensors", "last.safetensors", "curves.png", "metrics.jsonl", "config.json"):
+        assert f"netdsl-demo/{name}" in out and (tmp_path / "netdsl-demo" / name).is_file()
