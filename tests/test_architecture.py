@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,11 +109,19 @@ def test_heavy_packages_are_imported_late(path: Path) -> None:
         assert name.partition(".")[0] not in HEAVY, f"{path} imports {name} when it is imported"
 
 
-def test_every_dependency_is_declared() -> None:
-    import sys
-    import tomllib
+def pyproject() -> Any:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+def test_every_package_is_installed() -> None:
+    inside = {path.parent.relative_to(ROOT) for path in files("netdsl")}
+    beside = {path.parent.relative_to(ROOT / "backends") for path in files("backends")}
+    expected = {".".join(path.parts) for path in inside | beside} | {"netdsl.grammar", "netdsl.zoo"}
+    assert set(pyproject()["tool"]["setuptools"]["packages"]) == expected
+
+
+def test_every_dependency_is_declared() -> None:
+    project = pyproject()["project"]
     declared = {item.split(">")[0].lower() for item in project["dependencies"]}
     assert declared == {"pillow" if name == "PIL" else name for name in THIRD_PARTY}
     known = THIRD_PARTY | set(sys.stdlib_module_names) | {"netdsl", "netdsl_llvm"}
