@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,19 @@ from netdsl_llvm.pool import process_pool
 from netdsl_llvm.sync import BARRIER_BYTES
 
 Array = npt.NDArray[Any]
+STAGED_ELEMENTS = 1 << 12
 _NUMPY = {DType.F32: np.dtype(np.float32), DType.I32: np.dtype(np.int32)}
+
+
+@dataclass(frozen=True)
+class _Port:
+    """An input or output; `staging` is memory of our own for a small one: copying it is cheaper than finding it."""
+
+    slot: int
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    staging: Array | None
 
 
 class Program:
@@ -35,13 +49,13 @@ class Program:
         self._weights = aligned_zeros(plan.weights_size)
         self._barrier = aligned_zeros(BARRIER_BYTES // 4)
         self._lock = threading.Lock()
-        self._inputs = [(name, _NUMPY[kind.dtype], kind.full_shape(plan.batch)) for name, kind in plan.inputs]
-        self._outputs = [(name, _NUMPY[kind.dtype], kind.full_shape(plan.batch)) for name, kind in plan.outputs]
         self._arguments = np.zeros(FIRST_ARRAY_SLOT + len(plan.inputs) + len(plan.outputs), np.int64)
         self._arguments[ARENA_SLOT] = self._arena.ctypes.data
         self._arguments[WEIGHTS_SLOT] = self._weights.ctypes.data
         self._arguments[BARRIER_SLOT] = self._barrier.ctypes.data
         self._argument_address = self._arguments.ctypes.data
+        ports = [self._port(slot, *item) for slot, item in enumerate((*plan.inputs, *plan.outputs), FIRST_ARRAY_SLOT)]
+        self._inputs, self._outputs = ports[: len(plan.inputs)], ports[len(plan.inputs) :]
 
     def set_weight(self, name: str, value: Array) -> None:
         """Pack a weight (in its logical shape) into every place it has. KeyError if the plan has none of this name."""
@@ -67,16 +81,48 @@ class Program:
 
     def run(self, inputs: Mapping[str, Array] | Sequence[Array]) -> dict[str, Array]:
         """Outputs by name, in arrays of their own. Inputs have exactly the plan's shapes and types."""
-        given = [inputs[name] for name, _, _ in self._inputs] if isinstance(inputs, Mapping) else inputs
-        arrays = [_checked(array, *expected) for array, expected in zip(given, self._inputs, strict=True)]
-        results = {name: np.empty(shape, dtype) for name, dtype, shape in self._outputs}
+        given = inputs if isinstance(inputs, Mapping) else self._named(inputs)
         with self._lock:
-            slot = FIRST_ARRAY_SLOT
-            for array in (*arrays, *results.values()):
-                self._arguments[slot] = array.__array_interface__["data"][0]
-                slot += 1
+            kept = [self._give(port, given[port.name]) for port in self._inputs]
+            results = {port.name: self._receive(port) for port in self._outputs}
             self._enter()
+            for port in self._outputs:
+                if port.staging is not None:
+                    results[port.name] = port.staging.copy()
+        del kept
         return results
+
+    def _named(self, arrays: Sequence[Array]) -> Mapping[str, Array]:
+        return {port.name: array for port, array in zip(self._inputs, arrays, strict=True)}
+
+    def _port(self, slot: int, name: str, kind: TensorType) -> _Port:
+        dtype, shape = _NUMPY[kind.dtype], kind.full_shape(self.plan.batch)
+        count = math.prod(shape)
+        staging = aligned_zeros(count).view(dtype).reshape(shape) if count <= STAGED_ELEMENTS else None
+        if staging is not None:
+            self._arguments[slot] = staging.ctypes.data
+        return _Port(slot, name, dtype, shape, staging)
+
+    def _give(self, port: _Port, array: Array) -> Array | None:
+        """Let the code find an input; what it returns must live until the code has run."""
+        if array.dtype != port.dtype or array.shape != port.shape:
+            wanted = f"{port.dtype} {list(port.shape)}"
+            raise ValueError(f"input {port.name!r} must be {wanted}, not {array.dtype} {list(array.shape)}")
+        if port.staging is not None:
+            port.staging[...] = array
+            return None
+        if not array.flags.c_contiguous:
+            array = np.ascontiguousarray(array)
+        self._arguments[port.slot] = array.ctypes.data
+        return array
+
+    def _receive(self, port: _Port) -> Array:
+        """Where an output will be."""
+        if port.staging is not None:
+            return port.staging
+        array: Array = np.empty(port.shape, port.dtype)
+        self._arguments[port.slot] = array.ctypes.data
+        return array
 
     def _enter(self) -> None:
         threads = self.plan.threads
@@ -84,14 +130,3 @@ class Program:
             self._entry(0, 1, self._argument_address)
         else:
             process_pool().run(self._address, self._argument_address, threads)
-
-
-def _checked(array: Array, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    if array.dtype != dtype or array.shape != shape:
-        raise ValueError(f"input {name!r} must be {dtype} {list(shape)}, not {array.dtype} {list(array.shape)}")
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
-
-
-def array_type(kind: TensorType, batch: int) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """NumPy type and shape of a value of this type at a batch."""
-    return _NUMPY[kind.dtype], kind.full_shape(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -128,23 +129,20 @@ class _Pool:
     def _window(self, k: Kernel, x: Value, height: Index, width: Index) -> Value:
         """The largest, or the sum, of a window whose first pixel is at `x`."""
         start = k.v(float("-inf") if self.largest else 0.0)
+        join = k.maximum if self.largest else k.b.fadd
 
-        def combine(total: Value, offset: Index) -> Value:
-            value = k.load(x, offset, align=4 * k.lanes)
-            return k.maximum(total, value) if self.largest else k.b.fadd(total, value)
+        def row(offset: Index) -> Value:
+            """A row of its own, so that a mean's rounding error grows with the sides of a window, not its area."""
+            if isinstance(width, int) and width <= MOST_TAPS:
+                parts = [k.load(x, k.add(offset, column * self.x.w), align=4 * k.lanes) for column in range(width)]
+                return functools.reduce(join, parts)
+            with k.carried_loop(0, width, [start]) as columns:
+                part = k.load(x, k.add(offset, k.mul(columns.index, self.x.w)), align=4 * k.lanes)
+                columns.carry([join(columns.carried[0], part)])
+            return columns.results[0]
 
         with k.carried_loop(0, height, [start]) as rows:
-            row = k.mul(rows.index, self.x.h)
-            if isinstance(width, int) and width <= MOST_TAPS:
-                total = rows.carried[0]
-                for column in range(width):
-                    total = combine(total, k.add(row, column * self.x.w))
-                rows.carry([total])
-            else:
-                with k.carried_loop(0, width, rows.carried) as columns:
-                    offset = k.add(row, k.mul(columns.index, self.x.w))
-                    columns.carry([combine(columns.carried[0], offset)])
-                rows.carry(columns.results)
+            rows.carry([join(rows.carried[0], row(k.mul(rows.index, self.x.h)))])
         return rows.results[0]
 
 
