@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netdsl.diagnostics import Unsupported
 from netdsl.ir.graph import Node
@@ -17,6 +17,7 @@ class CpuPlanTarget:
     """A `netdsl.plan.target.PlanTarget`: every question goes to the node's kernel. Unsupported where it has none."""
 
     target: Target
+    _known: dict[Node, Lowering] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -48,9 +49,12 @@ class CpuPlanTarget:
     def scratch(self, node: Node, batch: int, threads: int) -> int:
         return self._lowering(node).scratch(self.target, node, batch, threads)
 
-    @staticmethod
-    def _lowering(node: Node) -> Lowering:
-        found = find_lowering(node.op, Call.of(node))
+    def _lowering(self, node: Node) -> Lowering:
+        """The node's kernel; the planner asks many questions about each node."""
+        found = self._known.get(node)
         if found is None:
-            raise Unsupported(node.op, "cpu", f"the CPU backend has no kernel for {node.op}", node.spans)
+            found = find_lowering(node.op, Call.of(node))
+            if found is None:
+                raise Unsupported(node.op, "cpu", f"the CPU backend has no kernel for {node.op}", node.spans)
+            self._known[node] = found
         return found
