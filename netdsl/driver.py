@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from netdsl.diagnostics import Code, UserError, suggest
+from netdsl.diagnostics import Code, ResourceLimit, UserError, suggest
 
 if TYPE_CHECKING:
     from netdsl.backend import Device
@@ -145,7 +145,9 @@ def make_executor(graph: Graph, parameters: Mapping[str, Array], build: Build) -
     """A graph (of a net, or of a training step) compiled, with its parameters resident."""
     device = find_device(build)
     graph, _ = optimize(graph, build)
-    return device.compile(graph, make_plan(graph, device, build), parameters)
+    plan = make_plan(graph, device, build)
+    check_memory(plan)
+    return device.compile(graph, plan, parameters)
 
 
 def report(model: Model, build: Build) -> Report:
@@ -182,6 +184,26 @@ def choose_passes(names: Sequence[str] | None) -> Sequence[Pass]:
                 help=f"did you mean `{close}`?" if close else None,
             )
     return [item for item in DEFAULT if item.name in names]
+
+
+def check_memory(plan: Plan) -> None:
+    """Raises ResourceLimit where a plan needs more memory than the machine has."""
+    needed, present = plan.arena_bytes + plan.weights_bytes, _machine_memory()
+    if needed > present:
+        raise ResourceLimit.of(
+            Code.LIMIT_MEMORY,
+            f"`{plan.name}` needs {needed / 2**30:.1f} GiB at batch {plan.batch}",
+            notes=[f"this machine has {present / 2**30:.1f} GiB"],
+            help="a smaller `--batch` needs less" if plan.batch > 1 else None,
+        )
+
+
+def _machine_memory() -> float:
+    """Bytes; infinite where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return float("inf")
 
 
 def usable_cores() -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl import driver
+from netdsl.api import Network
 from netdsl.data import Data, open_data
 from netdsl.driver import Build, Origin
 from netdsl.elaborate import Model
@@ -111,6 +112,12 @@ class Trainer:
         self.run.make()
         self.run.write_config(self.configuration)
         return self._loop.fit()
+
+
+def _model(given: Model | Network | str | Path) -> Model:
+    if isinstance(given, Network):
+        return given.model
+    return given if isinstance(given, Model) else driver.load(Origin(str(given)))
 
 
 def run_name(net: str) -> str:

@@ -9,8 +9,22 @@ import numpy as np
 import pytest
 
 import netdsl
+from netdsl.diagnostics import ResourceLimit
 from netdsl.reference import Interpreter
 from tests.cli.support import SMALL
+
+LINEAR = """\
+net Linear { input image: [1, 8, 8]
+    output logits = image -> flatten -> fc(10) }
+train Linear {
+    target label: class
+    loss cross_entropy(logits, label)
+    sgd(lr = 0.1)
+    batch 64
+    epochs 1
+    metric top1(logits, label)
+}
+"""
 
 
 @pytest.fixture
@@ -116,3 +130,17 @@ def test_what_the_package_offers() -> None:
     assert isinstance(netdsl.__version__, str)
     with pytest.raises(AttributeError, match="nothing"):
         _ = netdsl.nothing
+
+
+def test_a_plan_larger_than_the_machine(tmp_path: Path) -> None:
+    path = tmp_path / "large.net"
+    path.write_text("net Large { input x: [16, 9999, 9999]\noutput y = x -> conv(2, 3x3, pad=1) -> relu }")
+    with pytest.raises(ResourceLimit, match="GiB at batch 4096"):
+        netdsl.compile(path, batch=4096)
+
+
+def test_train_a_loaded_network(tmp_path: Path) -> None:
+    path = tmp_path / "linear.net"
+    path.write_text(LINEAR)
+    result = netdsl.Trainer(netdsl.load(path), "digits", out=tmp_path / "run").fit()
+    assert result.test["top1"] > 0.5
