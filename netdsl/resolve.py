@@ -27,8 +27,8 @@ def resolve(where: str) -> Reference:
     """
     if where.startswith(ZOO_PREFIX):
         return _from_zoo(where.removeprefix(ZOO_PREFIX))
-    path, mark, net = where.rpartition("#")
-    return Reference(Path(path), net) if mark and path and net else Reference(Path(where), None)
+    path, _, net = where.rpartition("#")
+    return Reference(Path(path), net) if path and net.isidentifier() else Reference(Path(where), None)
 
 
 def zoo_names() -> list[str]:

@@ -154,9 +154,10 @@ def _not(run: Run, env: Env, expr: tree.Not, spot: Spot) -> Known:
 def _logic(run: Run, env: Env, expr: tree.Logic, spot: Spot) -> Known:
     """Stops at the first operand that decides, as in ``len(a) > 0 and a[0] == 1``."""
     decisive = expr.operator == "or"
-    for operand in expr.operands:
+    for number, operand in enumerate(expr.operands):
         value = condition(run, env, operand, f"`{expr.operator}`")
         if isinstance(value, Unknown) or value is decisive:
+            run.skip(env, *expr.operands[number + 1 :])
             return value
     return not decisive
 
@@ -196,12 +197,14 @@ def _conditional(run: Run, env: Env, expr: tree.Conditional, spot: Spot) -> Know
 
 def chosen_body(run: Run, env: Env, expr: tree.Conditional) -> tree.Body | Unknown | None:
     """The branch whose condition holds; None where none does and there is no ``else``."""
-    for test, body in zip(expr.conditions, expr.bodies, strict=True):
+    for number, (test, body) in enumerate(zip(expr.conditions, expr.bodies, strict=True)):
         value = condition(run, env, test, "`if`")
         if isinstance(value, Unknown):
             return UNKNOWN
         if value:
+            run.skip(env, *expr.conditions[number + 1 :], *expr.bodies[number + 1 :], expr.otherwise)
             return body
+        run.skip(env, body)
     return expr.otherwise
 
 

@@ -318,6 +318,8 @@ def _apply_repetition(run: Run, env: Env, expr: tree.Arithmetic, given: Known, s
         return UNKNOWN
     if spot.name is not None:
         spot = _enter(run, spot, spot.name, expr.span)
+    if times == 0:
+        run.skip(env, expr.operands[0])
     for _ in range(times):
         given = run.apply(env, expr.operands[0], given, spot)
         if isinstance(given, Unknown):

@@ -113,6 +113,7 @@ class Run:
     reached: set[Span] = field(default_factory=set)
     """The blocks that were instantiated, by the span of their names."""
     constants: dict[Module, Scope] = field(default_factory=dict)
+    _names_in: dict[tree.Syntax, frozenset[str]] = field(default_factory=dict)
     _steps: int = 0
     _nesting: int = 0
 
@@ -240,6 +241,19 @@ class Run:
             env.frame.locals[name.text] = name.span
         env.scope.bindings[name.text] = Binding(value, name.span, what)
         return True
+
+    def skip(self, env: Env, *nodes: tree.Syntax | None) -> None:
+        """Count the names in text that is not elaborated this time (another branch, no round) as read."""
+        for node in nodes:
+            if node is None:
+                continue
+            if node not in self._names_in:
+                names = (item.text for item in tree.below(node) if isinstance(item, tree.Name))
+                self._names_in[node] = frozenset(names)
+            for name in self._names_in[node]:
+                binding = env.scope.find(name)
+                if binding is not None:
+                    self.usage.read.add(binding.span)
 
     def add(self, node: Node, span: Span) -> Node:
         """Append a node whose name was claimed."""

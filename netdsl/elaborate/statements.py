@@ -84,6 +84,9 @@ def _symbol(run: Run, env: Env, name: tree.Name, spatial: bool) -> int | None:
         if not spatial:
             help = f"make it an argument of the net: `{name.text}: int`"
         run.error(Code.UNBOUND_SIZE, f"the size `{name.text}` is not known", name.span, help=help)
+    elif not is_int(value) or value < 1:
+        run.error(Code.BAD_OPTION, f"a size is a whole number of at least 1, found {describe(value)}", name.span)
+        value = None
     binding = Binding(UNKNOWN if value is None else value, name.span, "size")
     env.scope.bindings[name.text] = binding
     return value
@@ -216,6 +219,8 @@ def _for(run: Run, env: Env, item: tree.For) -> None:
         help = f"write `range({values})`" if is_int(values) else None
         run.error(Code.WRONG_TYPE, f"`for` runs over a list, found {describe(values)}", item.values.span, help=help)
         return
+    if not values:
+        run.skip(env, item.body)
     for value in values:
         inside = env.inner()
         for name, part in zip(item.names, _unpacked(run, item.names, value, item.values), strict=True):

@@ -19,20 +19,12 @@ def check_unreached(run: Run, module: Module) -> None:
     for block, owner in module.blocks.values():
         if owner is not module or block.name.span in run.reached:
             continue
-        nodes = list(_below(block.body))
+        nodes = list(tree.below(block.body))
         here = _bound(block, nodes)
         env = Env(Scope(), NameScope(), Frame("block", block.name.text, module))
         for name in sorted(_used(nodes), key=lambda item: item.span.start):
             if not _exists(module, name.text) and name.text not in here:
                 report_unknown_layer(run, env, name)
-
-
-def _below(root: tree.Syntax) -> Iterator[tree.Syntax]:
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        yield node
-        stack.extend(reversed(list(tree.children(node))))
 
 
 def _used(nodes: list[tree.Syntax]) -> Iterator[tree.Name]:

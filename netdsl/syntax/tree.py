@@ -333,6 +333,15 @@ class Program(Syntax):
     declarations: tuple[Declaration, ...]
 
 
+def below(root: Syntax) -> Iterator[Syntax]:
+    """``root`` and all nodes below it, in reading order."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(list(children(node))))
+
+
 def children(node: Syntax) -> Iterator[Syntax]:
     """The nodes directly below ``node``, in reading order."""
     for item in fields(node):

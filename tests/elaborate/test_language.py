@@ -343,3 +343,17 @@ def test_blocks_that_double_are_bounded() -> None:
 
 def test_errors_in_a_loop_are_reported_once() -> None:
     assert len(codes("net A { input x: [1, 4, 4]\n for i in range(50) { y = x -> relo }\n output z = x }")) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x = image -> relu\noutput y = if no { x } else { image }",
+        "x = image -> relu\noutput y = if yes { image } else if height(x) > 2 { x } else { image }",
+        "n = 3\nc = yes or n > 2\nif c { _ = 1 }\noutput y = image",
+        "x = image -> relu\nfor i in range(0) { _y = add(x, image) }\noutput y = image",
+        "n = 3\noutput y = image -> conv(n, 1x1) * 0",
+    ],
+)
+def test_what_another_configuration_would_read_is_not_unused(body: str) -> None:
+    assert net(body).warnings == ()
