@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from netdsl.data.base import Float32Array
 from netdsl.data.picture import read_picture
 from netdsl.data.prepare import Preparation
+from netdsl.data.trim import trimmed
 from netdsl.diagnostics import Code, Diagnostic, NumericFailure, UserError
 from netdsl.ir.graph import Graph, Value
 from netdsl.plan.executor import Executor
@@ -72,11 +73,13 @@ class Predictor:
         classes: Sequence[str],
         preparation: Preparation,
         invert: bool = False,
+        trim: bool = False,
     ) -> None:
-        """``scores`` are name and op of the output to read; ``invert`` swaps dark and light first."""
+        """``scores`` are name and op of the output to read; ``invert`` swaps dark and light
+        first; ``trim`` cuts pictures to what stands out from their ground."""
         self._executor, self._batch, self._image_input = executor, batch, image_input
         self._scores, self._classes = scores, tuple(classes)
-        self._preparation, self._invert = preparation, invert
+        self._preparation, self._invert, self._trim = preparation, invert, trim
 
     def files(self, paths: Sequence[Path], top: int) -> tuple[list[Prediction], list[Diagnostic]]:
         """Predictions for the files that can be read, in order, and an error for each that cannot."""
@@ -102,7 +105,8 @@ class Predictor:
         return probabilities(outputs[name][: len(images)], op)
 
     def _prepare(self, image: Float32Array) -> Float32Array:
-        return self._preparation(np.float32(1) - image if self._invert else image)
+        image = np.float32(1) - image if self._invert else image
+        return self._preparation(trimmed(image) if self._trim else image)
 
     def _rank(self, row: NDArray[np.float64], top: int) -> tuple[tuple[str, float], ...]:
         order = np.argsort(-row, kind="stable")[:top]

@@ -79,7 +79,7 @@ def measure(trained: Trained, data: Data, build: Build) -> Measured:
             f"`{trained.path}` was trained on other classes than {data.name} has",
             notes=(f"trained: {_listed(trained.classes)}", f"{data.name}: {_listed(data.classes)}"),
         )
-    preparation = trained.preparation or recipe.preparation(data.fit)
+    preparation = trained.preparation or recipe.preparation(data)
     confusion = _confusion(recipe, data)
     prepared = Prepared(data.test, preparation)
     evaluator = Evaluator(recipe, prepared, compiler_for(build).inference, trained.parameters)
@@ -87,7 +87,7 @@ def measure(trained: Trained, data: Data, build: Build) -> Measured:
     return Measured(test, len(data.test), confusion)
 
 
-def predictor(trained: Trained, build: Build, *, invert: bool = False) -> Predictor:
+def predictor(trained: Trained, build: Build, *, invert: bool = False, trim: bool = False) -> Predictor:
     """The net compiled at ``build.batch``, to look at pictures."""
     from netdsl.predict import Predictor, class_scores
 
@@ -110,6 +110,7 @@ def predictor(trained: Trained, build: Build, *, invert: bool = False) -> Predic
         classes=trained.classes or tuple(str(number) for number in range(scores.type.shape[0])),
         preparation=preparation,
         invert=invert,
+        trim=trim,
     )
 
 

@@ -30,12 +30,12 @@ MAX_BATCH = 16
     epilog="""\b
 Examples:
   netdsl predict zoo:lenet5 --weights runs/lenet5 digit.png
-  netdsl predict zoo:lenet5 --weights runs/lenet5 --invert scans/*.jpg
+  netdsl predict zoo:lenet5 --weights runs/lenet5 --invert --trim scans/*.jpg
   netdsl predict zoo:lenet5 --weights best.safetensors --top 3 --json a.png b.png
 
 \b
 Networks trained on `digits` or MNIST know light digits on dark ground, filling the picture. For dark
-ink on light paper give --invert, and cut pictures close to the digit.
+ink on light paper give --invert, for a digit with space around it --trim.
 """
 )
 @network_options
@@ -43,6 +43,7 @@ ink on light paper give --invert, and cut pictures close to the digit.
 @weights_option
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Classes to name.")
 @click.option("--invert", is_flag=True, help="Swap dark and light before looking.")
+@click.option("--trim", is_flag=True, help="Cut each picture to what stands out from its ground, squared.")
 @target_option
 @threads_option
 @json_option
@@ -57,6 +58,7 @@ def command(
     weights: Path,
     top: int,
     invert: bool,
+    trim: bool,
     target: str,
     threads: int | None,
 ) -> None:
@@ -74,7 +76,7 @@ def command(
     print_warnings(session, model.warnings)
     trained = load_trained(model, weights)
     build = driver.Build(target=target, batch=min(len(images), MAX_BATCH), threads=threads)
-    seen, failed = predictor(trained, build, invert=invert).files(images, top)
+    seen, failed = predictor(trained, build, invert=invert, trim=trim).files(images, top)
     if failed and session.json:
         raise UserError(failed)
     if session.json:

@@ -51,7 +51,8 @@ class Data:
     """A data set as ``--data`` names it.
 
     ``classes`` are the class names in the order of the class numbers. ``warnings`` tell of files that
-    were left out; ``fit`` how pictures of another aspect ratio become the net's (data.prepare).
+    were left out; ``fit`` how pictures of another aspect ratio become the net's, and
+    ``native`` the (height, width) of all pictures, where they have one size (data.prepare).
     """
 
     name: str
@@ -59,4 +60,5 @@ class Data:
     train: Split
     test: Split
     fit: Fit = "stretch"
+    native: tuple[int, int] | None = None
     warnings: tuple[Diagnostic, ...] = field(default=())

@@ -34,4 +34,5 @@ def digits() -> Data:
         classes=tuple(str(digit) for digit in range(10)),
         train=ArraySplit(pixels[:cut], labels[:cut], WHITE),
         test=ArraySplit(pixels[cut:], labels[cut:], WHITE),
+        native=(SIDE, SIDE),
     )

@@ -86,7 +86,7 @@ def folder(root: Path, *, strict: bool = False, split_seed: int = 0) -> Data:
                 notes=tuple(w.title for w in warnings),
                 help="folder data have one folder of pictures a class: DIR/cat/1.jpg, DIR/dog/2.png, ...",
             )
-    return Data(f"folder:{root}", classes, train, test, "cover", warnings)
+    return Data(f"folder:{root}", classes, train, test, "cover", warnings=warnings)
 
 
 def _splits(root: Path, scan: _Scan, seed: int) -> tuple[tuple[str, ...], FolderSplit, FolderSplit]:

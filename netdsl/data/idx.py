@@ -39,6 +39,7 @@ def idx(folder: Path) -> Data:
         classes=tuple(str(number) for number in range(count)),
         train=train,
         test=test,
+        native=(train.pixels.shape[2], train.pixels.shape[3]),
     )
 
 

@@ -22,8 +22,10 @@ class Preparation:
     """How a picture becomes an input of [channels, height, width].
 
     ``fit`` says what happens to other aspect ratios: ``stretch`` distorts, ``cover`` keeps the ratio and
-    cuts the centre out. ``margin`` more rows and columns are kept for cropping. Finally
-    (value - mean) / std, one number for all channels or one a channel, with values of 0..1.
+    cuts the centre out. ``native`` is the size (height, width) that all the training pictures had: larger
+    ones are brought to it first, so that they show no more detail. ``margin`` more rows and columns are
+    kept for cropping. Finally (value - mean) / std, one number for all channels or one a channel, with
+    values of 0..1.
     """
 
     channels: int
@@ -33,6 +35,7 @@ class Preparation:
     margin: int = 0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    native: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
@@ -51,6 +54,8 @@ class Preparation:
         """[C', H', W'] in 0..1 to [C, height + margin, width + margin] in 0..1."""
         image = _with_channels(image, self.channels)
         fit = cover if self.fit == "cover" else resize
+        if self.native is not None and (image.shape[1] > self.native[0] or image.shape[2] > self.native[1]):
+            image = fit(image, *self.native)
         return fit(image, self.height + self.margin, self.width + self.margin)
 
     def centre(self, images: Float32Array) -> Float32Array:
@@ -76,6 +81,7 @@ class Preparation:
         """Raises ValueError, TypeError or KeyError on fields that `to_json` never writes."""
         if fields["fit"] not in ("stretch", "cover"):
             raise ValueError(f"unknown fit {fields['fit']!r}")
+        native = fields["native"]
         return cls(
             channels=int(fields["channels"]),
             height=int(fields["height"]),
@@ -84,6 +90,7 @@ class Preparation:
             margin=int(fields["margin"]),
             mean=tuple(float(value) for value in fields["mean"]),
             std=tuple(float(value) for value in fields["std"]),
+            native=None if native is None else (int(native[0]), int(native[1])),
         )
 
 

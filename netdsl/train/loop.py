@@ -77,7 +77,7 @@ class Loop:
         check_targets(recipe, data)
         self._recipe, self._data, self._run, self._seed = recipe, data, run, seed
         self.reporter = reporter if reporter is not None else Silent()
-        self._preparation = recipe.preparation(data.fit)
+        self._preparation = recipe.preparation(data)
         self._batches = TrainingBatches(
             data.train, self._preparation, recipe.augmentations(), batch=recipe.batch, seed=seed
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from netdsl.data.augment import Augmentation, Crop, Flip, Rotate, Shift
-from netdsl.data.base import Fit
+from netdsl.data.base import Data
 from netdsl.data.prepare import Preparation
 from netdsl.ir.graph import Graph, Value
 from netdsl.train.schedule import Schedule
@@ -65,11 +65,11 @@ class Recipe:
         inputs = [node for node in self.graph.inputs if node.name not in self.targets]
         return inputs[0].name, inputs[0].output.type.shape
 
-    def preparation(self, fit: Fit) -> Preparation:
+    def preparation(self, data: Data) -> Preparation:
         """How pictures become inputs, always: the net's size, and `augment`'s crop margin, fit and
-        normalization. ``fit`` is the data's own, which `resize` overrides."""
+        normalization (`resize` overrides the data's own fit)."""
         channels, height, width = self.image_input()[1]
-        result = Preparation(channels, height, width, fit)
+        result = Preparation(channels, height, width, data.fit, native=data.native)
         for step in self.augment:
             if step.name == "crop":
                 result = replace(result, margin=int(step.args["margin"]))

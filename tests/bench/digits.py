@@ -55,7 +55,7 @@ def with_torch(seed: int) -> float:
 
     torch.set_num_threads(1)
     recipe, net = recipe_of(MODEL), torch_lenet(seed)
-    preparation = recipe.preparation(DATA.fit)
+    preparation = recipe.preparation(DATA)
     batches = TrainingBatches(DATA.train, preparation, recipe.augmentations(), batch=recipe.batch, seed=seed)
     args = dict(recipe.optimizer[1])
     optimizer = torch.optim.SGD(net.parameters(), lr=recipe.rate, **args)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from netdsl.data import ArraySplit, Preparation
 from netdsl.data.augment import Crop, Flip, Rotate, Shift
 from netdsl.data.batches import TrainingBatches, evaluation_batches
 from netdsl.data.prepare import Prepared
+from netdsl.data.resize import resize
 from netdsl.diagnostics import UserError
 
 
@@ -119,6 +122,15 @@ def test_normalize_channels_and_cache() -> None:
     expected = np.stack([(grey - 0.5) / 0.5, grey - 0.25, grey / 2])
     np.testing.assert_allclose(preparation(data.image(3)), expected, rtol=1e-6)
     assert Preparation.from_json(preparation.to_json()) == preparation
+
+
+def test_larger_pictures_show_no_more_than_the_training_pictures_did() -> None:
+    small = np.random.default_rng(0).random((1, 4, 4), dtype=np.float32)
+    large = small.repeat(5, axis=1).repeat(5, axis=2)
+    preparation = Preparation(1, 16, 16, native=(4, 4))
+    assert Preparation.from_json(json.loads(json.dumps(preparation.to_json()))) == preparation
+    np.testing.assert_allclose(preparation(large), preparation(resize(large, 4, 4)), rtol=1e-6)
+    np.testing.assert_array_equal(preparation(small), Preparation(1, 16, 16)(small))
 
 
 def test_colour_to_grey_weighs_by_brightness() -> None:

@@ -148,7 +148,7 @@ def test_testing_does_not_depend_on_the_batch(batch: int) -> None:
     for size in (7, batch):
         recipe = colour_recipe(batch=size)
         parameters = initial_parameters(recipe.graph.params, 1)
-        prepared = Prepared(data.test, recipe.preparation("stretch"))
+        prepared = Prepared(data.test, recipe.preparation(data))
         results.append(Evaluator(recipe, prepared, REFERENCE.inference, parameters).run(parameters))
     assert results[0]["pixel_accuracy"] == results[1]["pixel_accuracy"]
     assert results[0]["loss"] == pytest.approx(results[1]["loss"], rel=1e-6)
@@ -164,7 +164,7 @@ def test_the_split_loss_is_the_loss_of_the_whole_graph() -> None:
     whole.outputs = {"loss": whole.node("loss").output}
     inputs = {"image": images, "label": data.test.targets}
     expected = Interpreter(whole).run(inputs, parameters).outputs["loss"]
-    prepared = Prepared(data.test, recipe.preparation("stretch"))
+    prepared = Prepared(data.test, recipe.preparation(data))
     found = Evaluator(recipe, prepared, REFERENCE.inference, parameters).run(parameters)
     assert found["loss"] == pytest.approx(float(expected), rel=1e-6)
 

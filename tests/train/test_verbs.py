@@ -125,7 +125,7 @@ def test_predict_reads_pictures(trained: Path, digit_files: list[Path], capsys: 
     assert len(lines) == 10 and lines[3].startswith(str(digit_files[3]))
 
 
-def test_predict_sees_the_same_in_colour_and_inverted(
+def test_predict_sees_the_same_in_colour_inverted_and_on_a_sheet(
     trained: Path, digit_files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from PIL import Image, ImageOps
@@ -139,7 +139,11 @@ def test_predict_sees_the_same_in_colour_and_inverted(
         assert run(arguments) == 0
         return json.loads(capsys.readouterr().out)["results"][0]["predictions"][0]
 
+    sheet = Image.new("RGB", (300, 220), "white")
+    sheet.paste(ImageOps.invert(grey), (170, 40))
+    sheet.save(tmp_path / "sheet.jpg")
     expected = best(digit_files[6])
+    assert best(tmp_path / "sheet.jpg", "--invert", "--trim")["class"] == expected["class"] == "6"
     for found in (best(tmp_path / "colour.png"), best(tmp_path / "ink.png", "--invert")):
         assert found["class"] == expected["class"]
         assert found["probability"] == pytest.approx(expected["probability"], rel=1e-4)
