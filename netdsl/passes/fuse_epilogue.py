@@ -3,6 +3,9 @@
     y = conv(x, w);  z = add(y, s);  r = relu(z)      r = conv(x, w) with epilogue max(y + s, 0), operands (s)
     a = mul(x, g);   b = relu(a)                      b = map(max(x0 * x1, 0))(x, g)
 
+In a training step the same happens to gradients: the sum at a fork and the mask of a relu end the
+convolution that computes the gradient of its input.
+
 A heavy layer (``heavy``) whose result one elementwise layer reads takes that layer's expression as its
 epilogue, which is applied in registers before the store. The heavy node moves down to the place of
 the elementwise one, so that all operands are there; that is legal because nobody between reads it, and if
@@ -33,7 +36,7 @@ class FuseEpilogue(Pass):
     """See the module. ``max_operands`` and ``max_size`` bound what one store may read and compute."""
 
     name: ClassVar[str] = "fuse_epilogue"
-    heavy: tuple[str, ...] = ("conv", "deconv", "fc", "maxpool", "avgpool")
+    heavy: tuple[str, ...] = ("conv", "deconv", "fc", "conv_grad_input", "fc_grad_input", "maxpool", "avgpool")
     max_operands: int = 8
     max_size: int = 64
 
