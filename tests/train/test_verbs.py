@@ -263,3 +263,15 @@ def test_the_demo_to_its_end(
     assert len(list((tmp_path / "netdsl-demo" / "digits").glob("*.png"))) == 10
     for name in ("best.safetensors", "last.safetensors", "curves.png", "metrics.jsonl", "config.json"):
         assert f"netdsl-demo/{name}" in out and (tmp_path / "netdsl-demo" / name).is_file()
+
+
+def test_kill_in_the_middle_of_training_and_resume(trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    child = subprocess.Popen([*NETDSL, *TRAIN, "--epochs", "3", "--out", str(path)], stderr=subprocess.PIPE, text=True)
+    assert child.stderr is not None and child.stderr.readline().startswith("epoch 1/3")
+    time.sleep(0.1)
+    child.kill()
+    child.wait()
+    child.stderr.close()
+    assert run([*TRAIN, "--epochs", "3", "--out", str(path), "--resume"]) == 0
+    assert_same_weights(trained, path)
