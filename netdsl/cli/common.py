@@ -145,7 +145,9 @@ def common_settings(function: Function) -> Function:
 
 def size_option(function: Function) -> Function:
     """``--size HxW``: the parameter ``size``."""
-    return click.option("--size", type=_SizeType(), metavar="HxW", help="Bind the symbolic height and width of the input.")(function)
+    return click.option(
+        "--size", type=_SizeType(), metavar="HxW", help="Bind the symbolic height and width of the input."
+    )(function)
 
 
 def network_options(function: Function) -> Function:
