@@ -9,9 +9,10 @@ from netdsl.plan.plan import Step, View
 from netdsl_llvm.codegen import RunBuilder, call_of
 from netdsl_llvm.conv_windows import conv_axes, transposed_conv_axes
 from netdsl_llvm.emit import Value
-from netdsl_llvm.kernels.access import Access, blocked
-from netdsl_llvm.kernels.correlate import Correlation, Taps, call, flattened
+from netdsl_llvm.kernels.access import blocked
+from netdsl_llvm.kernels.correlate import call
 from netdsl_llvm.kernels.expression import Epilogue
+from netdsl_llvm.kernels.sliding import Sliding
 from netdsl_llvm.layouts import PackedFilter
 from netdsl_llvm.windows import Axis
 
@@ -33,20 +34,9 @@ def emit_transposed(run: RunBuilder, step: Step) -> None:
 def emit_matrix(run: RunBuilder, step: Step) -> None:
     """A fully connected layer (x, w[, bias]), or the gradient of its input (grad, w): features are channels."""
     lanes = run.target.lanes
-    x, y, filter = blocked(step.inputs[0], lanes), blocked(step.outputs[0], lanes), filter_of(step.inputs[1])
-    one = Taps(1, 0, 0)
-    correlation = Correlation(
-        filter,
-        y.batch,
-        1,
-        1,
-        Access(x.n_stride, x.cb_stride, 0, 0),
-        Access(y.n_stride, y.cb_stride, 0, 0),
-        one,
-        one,
-        has_bias(step),
-    )
-    call(run, *flattened(correlation, Epilogue.of(step, lanes)), _places(run, step, (0, 0, 0), 0, 0))
+    x, y = blocked(step.inputs[0], lanes), blocked(step.outputs[0], lanes)
+    sliding, epilogue = Sliding.of_vectors(x, y, has_bias(step)), Epilogue.of(step, lanes)
+    call(run, filter_of(step.inputs[1]), sliding, epilogue, _places(run, step, epilogue, (0, 0, 0), (0, 0)))
 
 
 def filter_of(view: View) -> PackedFilter:
@@ -61,23 +51,23 @@ def has_bias(step: Step) -> bool:
 
 
 def _emit_phase(run: RunBuilder, step: Step, rows: Axis, cols: Axis) -> None:
-    lanes = run.target.lanes
-    x, y, filter = step.inputs[0].layout, blocked(step.outputs[0], lanes), filter_of(step.inputs[1])
+    x, y, filter = step.inputs[0].layout, blocked(step.outputs[0], run.target.lanes), filter_of(step.inputs[1])
     assert isinstance(x, Blocked)
-    correlation = Correlation.of_axes(filter, x, y, rows, cols, has_bias(step))
+    filter_steps = (filter.kernel[1] * filter.tap_stride, filter.tap_stride)
     starts = (
         rows.in_first * x.row_stride + cols.in_first * x.block,
-        (rows.tap_first * filter.kernel[1] + cols.tap_first) * filter.tap_stride,
+        rows.tap_first * filter_steps[0] + cols.tap_first * filter_steps[1],
         rows.out_first * y.row_stride + cols.out_first * y.block,
     )
-    epilogue = Epilogue.of(step, lanes)
-    places = _places(run, step, starts, rows.out_first, cols.out_first)
+    epilogue = Epilogue.of(step, run.target.lanes)
+    places = _places(run, step, epilogue, starts, (rows.out_first, cols.out_first))
     stepped = tuple(replace(a, h=a.h * rows.out_step, w=a.w * cols.out_step) for a in epilogue.accesses)
-    call(run, *flattened(correlation, replace(epilogue, accesses=stepped)), places)
+    sliding = Sliding.of_axes(x, y, rows, cols, filter_steps, has_bias(step))
+    call(run, filter, sliding, replace(epilogue, accesses=stepped), places)
 
 
 def _places(
-    run: RunBuilder, step: Step, starts: tuple[int, int, int], first_row: int, first_col: int
+    run: RunBuilder, step: Step, epilogue: Epilogue, starts: tuple[int, int, int], first: tuple[int, int]
 ) -> dict[str, Value]:
     """Addresses of the first input pixel, the first weights, the first result, and of the epilogue's operands there."""
     views = {"x": step.inputs[0], "filter": step.inputs[1], "y": step.outputs[0]}
@@ -86,7 +76,6 @@ def _places(
     }
     if has_bias(step):
         places["bias"] = run.pointer(step.inputs[2])
-    epilogue = Epilogue.of(step, run.target.lanes)
     for (name, view), access in zip(epilogue.pointers.items(), epilogue.accesses, strict=True):
-        places[name] = run.k.at(run.pointer(view), first_row * access.h + first_col * access.w)
+        places[name] = run.k.at(run.pointer(view), first[0] * access.h + first[1] * access.w)
     return places

@@ -9,8 +9,8 @@ from netdsl_llvm.conv_windows import grad_weight_axes
 from netdsl_llvm.emit import Value
 from netdsl_llvm.kernels.access import Access, blocked
 from netdsl_llvm.kernels.conv import filter_of
-from netdsl_llvm.kernels.correlate import Taps
 from netdsl_llvm.kernels.outer import OuterSum, build
+from netdsl_llvm.kernels.sliding import Taps
 
 
 def emit(run: RunBuilder, step: Step) -> None:

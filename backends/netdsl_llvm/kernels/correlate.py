@@ -8,146 +8,73 @@ so that layers over equal maps share it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from netdsl.plan.layout import Blocked
 from netdsl.plan.plan import View
 from netdsl_llvm.codegen import RunBuilder
 from netdsl_llvm.emit import Index, Kernel, Value
-from netdsl_llvm.kernels.access import Access
 from netdsl_llvm.kernels.expression import Epilogue, digest
+from netdsl_llvm.kernels.sliding import (
+    UNROLLED,
+    Sliding,
+    by_vectors,
+    flattened,
+    for_part,
+    keep_order,
+    stride_arguments,
+    with_strides,
+    without_strides,
+)
 from netdsl_llvm.layouts import PackedFilter
 from netdsl_llvm.tiling import PixelTiles, Split, cut, pixel_limit
-from netdsl_llvm.windows import Axis
-
-# Multiply-adds emitted in a row before the loop over channels closes: long enough to hide its counting.
-UNROLLED = 128
 
 
-@dataclass(frozen=True)
-class Taps:
-    """Kernel positions along one axis: how many, and the elements from one to the next in the input and the filter."""
-
-    count: int
-    x: int
-    filter: int
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """What is summed where, but for the epilogue.
-
-    ``x`` and ``y`` give the elements from one result pixel to the next in the input and in the result. Pointers are
-    handed in as the places of the first result pixel, of the first tap's input pixel, and of the first tap's weights.
-    """
-
-    filter: PackedFilter
-    batch: int
-    rows: int
-    cols: int
-    x: Access
-    y: Access
-    tap_rows: Taps
-    tap_cols: Taps
-    bias: bool
-
-    @staticmethod
-    def of_axes(filter: PackedFilter, x: Blocked, y: Blocked, rows: Axis, cols: Axis, bias: bool) -> Correlation:
-        """The correlation that one pair of axes describes."""
-        kernel_width = filter.kernel[1]
-        return Correlation(
-            filter,
-            y.batch,
-            rows.count,
-            cols.count,
-            Access(x.n_stride, x.cb_stride, rows.in_step * x.row_stride, cols.in_step * x.block),
-            Access(y.n_stride, y.cb_stride, rows.out_step * y.row_stride, cols.out_step * y.block),
-            Taps(rows.taps, rows.tap_in * x.row_stride, rows.tap_step * kernel_width * filter.tap_stride),
-            Taps(cols.taps, cols.tap_in * x.block, cols.tap_step * filter.tap_stride),
-            bias,
-        )
-
-    @property
-    def code(self) -> Correlation:
-        """A stand-in that has the same code: as few channels as have it, and no strides that are arguments."""
-        f = self.filter
-        if f.groups == 1:
-            rest, tail = f.output_vectors % f.vectors, f.inputs % f.block
-            outputs = f.width + rest * f.lanes
-            inputs = tail + (f.block if f.inputs >= f.block else 0)
-            f = replace(f, outputs=outputs, inputs=inputs, kernel=(f.taps,), transposed=False)
-        return replace(self, filter=f, x=replace(self.x, n=0, cb=0), y=replace(self.y, n=0, cb=0))
-
-    @property
-    def key(self) -> str:
-        c = self.code
-        size = f"{c.tap_rows.count}x{c.tap_cols.count}_{c.rows}x{c.cols}"
-        return f"correlate_{size}_{digest(c)}"
-
-    @property
-    def arguments(self) -> dict[str, Index]:
-        """The numbers that the code gets as arguments."""
-        f = self.filter
-        strides = {"x_n": self.x.n, "x_cb": self.x.cb, "y_n": self.y.n, "y_cb": self.y.cb}
-        whole = f.span - (1 if f.groups == 1 and f.inputs % f.block else 0)
-        return {"filter_tiles": f.tiles, "tile_stride": f.tile_stride, "whole_blocks": whole, **strides}
-
-    def tiles(self, registers: int, vectors: int) -> PixelTiles:
-        return cut(self.rows, self.cols, pixel_limit(registers, vectors))
-
-
-def flattened(c: Correlation, epilogue: Epilogue) -> tuple[Correlation, Epilogue]:
-    """The same with all pixels (and for single pixels, all samples) in one column, where memory allows it."""
-    accesses = (c.x, c.y, *epilogue.accesses)
-    if c.cols > 1 and all(a.h == a.w * c.cols for a in accesses):
-        c, epilogue = _restride(c, epilogue, c.batch, c.rows * c.cols, lambda a: replace(a, h=a.w, w=0))
-    if c.rows * c.cols == 1 and c.batch > 1:
-        c, epilogue = _restride(c, epilogue, 1, c.batch, lambda a: replace(a, n=0, h=a.n, w=0))
-    return c, epilogue
-
-
-def _restride(
-    c: Correlation, epilogue: Epilogue, batch: int, rows: int, change: Callable[[Access], Access]
-) -> tuple[Correlation, Epilogue]:
-    changed = replace(c, batch=batch, rows=rows, cols=1, x=change(c.x), y=change(c.y))
-    return changed, replace(epilogue, accesses=tuple(map(change, epilogue.accesses)))
-
-
-def call(run: RunBuilder, correlation: Correlation, epilogue: Epilogue, places: Mapping[str, View | Value]) -> None:
+def call(
+    run: RunBuilder, filter: PackedFilter, sliding: Sliding, epilogue: Epilogue, places: Mapping[str, View | Value]
+) -> None:
     """Call the kernel; ``places`` are ``x``, ``filter``, ``y``, ``bias`` (if any) and the epilogue's operands."""
-    c, shared = correlation.code, epilogue
-    integers = correlation.arguments
-    for index, access in enumerate(epilogue.accesses):
-        integers |= {f"e{index}_n": access.n, f"e{index}_cb": access.cb}
-    stripped = tuple(replace(access, n=0, cb=0) for access in epilogue.accesses)
-    shared = replace(epilogue, accesses=stripped, channels=epilogue.channels if epilogue.masks else 0)
-    run.call(correlation.key + shared.key, lambda k: _build(k, c, shared), places, integers)
+    sliding, epilogue = flattened(sliding, epilogue)
+    whole = filter.span - (1 if _tail(filter) else 0)
+    integers: dict[str, Index] = {
+        "filter_tiles": filter.tiles, "tile_stride": filter.tile_stride, "whole_blocks": whole,
+    }  # fmt: skip
+    integers |= stride_arguments(sliding, epilogue)
+    shape, shared = without_strides(sliding, epilogue)
+    f = _smallest(filter)
+    key = f"correlate_{shape.title}_{digest((f, shape))}{shared.key}"
+    run.call(key, lambda k: _Builder(k, f, *with_strides(k, shape, shared)).build(), places, integers)
 
 
-def _build(k: Kernel, c: Correlation, epilogue: Epilogue) -> None:
-    accesses = tuple(
-        replace(access, n=k.arg(f"e{index}_n"), cb=k.arg(f"e{index}_cb"))
-        for index, access in enumerate(epilogue.accesses)
-    )
-    x, y = (replace(a, n=k.arg(f"{name}_n"), cb=k.arg(f"{name}_cb")) for name, a in (("x", c.x), ("y", c.y)))
-    _Builder(k, replace(c, x=x, y=y), replace(epilogue, accesses=accesses)).build()
+def _tail(f: PackedFilter) -> int:
+    """Channels of the last input block where it is partial. Tiles of grouped filters sum over whole blocks."""
+    return f.inputs % f.block if f.groups == 1 else 0
+
+
+def _smallest(f: PackedFilter) -> PackedFilter:
+    """The filter with the fewest channels that has the same code."""
+    if f.groups > 1:
+        return f
+    rest = f.output_vectors % f.vectors
+    inputs = _tail(f) + (f.block if f.inputs >= f.block else 0)
+    return replace(f, outputs=f.width + rest * f.lanes, inputs=inputs, kernel=(f.taps,), transposed=False)
 
 
 @dataclass
 class _Builder:
     k: Kernel
-    c: Correlation
+    filter: PackedFilter
+    s: Sliding
     epilogue: Epilogue
 
     def build(self) -> None:
         """Work items are (filter tile, sample, row of pixel tiles): weights stay in the cache over all pixels."""
-        k, c = self.k, self.c
-        vectors, rest = c.filter.vectors, c.filter.output_vectors % c.filter.vectors
-        tiles = c.tiles(k.target.registers, vectors)
-        begin, end = k.share(k.mul(k.arg("filter_tiles"), c.batch * tiles.rows.parts))
+        k, f, s = self.k, self.filter, self.s
+        vectors, rest = f.vectors, f.output_vectors % f.vectors
+        tiles = cut(s.rows, s.cols, pixel_limit(k.target.registers, vectors))
+        begin, end = k.share(k.mul(k.arg("filter_tiles"), s.batch * tiles.rows.parts))
         with k.loop(begin, end) as item:
-            tile, n, row = k.split(item, c.batch, tiles.rows.parts)
+            tile, n, row = k.split(item, s.batch, tiles.rows.parts)
             by_vectors(
                 k,
                 k.compare("<", tile, k.sub(k.arg("filter_tiles"), 1)),
@@ -169,22 +96,22 @@ class _Builder:
                 self._tile(_Tile(vectors, height, width, tile, n, h, w))
 
     def _tile(self, t: _Tile) -> None:
-        k, c = self.k, self.c
-        block = first_block(k, c.filter, t.filter_tile)
-        x = k.at(k.arg("x"), c.x.offset(k, t.n, block, t.h, t.w))
+        k, f, s = self.k, self.filter, self.s
+        block = first_block(k, f, t.filter_tile)
+        x = k.at(k.arg("x"), s.x.offset(k, t.n, block, t.h, t.w))
         weights = k.at(k.arg("filter"), k.mul(t.filter_tile, k.arg("tile_stride")))
-        offsets = [i * c.x.h + j * c.x.w for i in range(t.height) for j in range(t.width)]
+        offsets = [i * s.x.h + j * s.x.w for i in range(t.height) for j in range(t.width)]
         sums = self._start(t)
-        if c.tap_rows.count * c.tap_cols.count:
+        if s.tap_rows.count * s.tap_cols.count:
             sums = self._sum_blocks(x, weights, offsets, sums, t.vectors)
         self._store(t, sums)
 
     def _start(self, t: _Tile) -> list[Value]:
         k = self.k
         pixels = t.height * t.width
-        if not self.c.bias:
+        if not self.s.bias:
             return [k.v(0.0)] * (t.vectors * pixels)
-        first = k.mul(t.filter_tile, self.c.filter.width)
+        first = k.mul(t.filter_tile, self.filter.width)
         biases = [k.load(k.arg("bias"), k.add(first, v * k.lanes), align=4 * k.lanes) for v in range(t.vectors)]
         return [bias for bias in biases for _ in range(pixels)]
 
@@ -194,15 +121,15 @@ class _Builder:
         self, x: Value, weights: Value, offsets: Sequence[int], sums: list[Value], vectors: int
     ) -> list[Value]:
         """Over input blocks; the channels of the last one end where the input does."""
-        k, f = self.k, self.c.filter
-        rest = f.inputs % f.block if f.groups == 1 else 0
+        k, f = self.k, self.filter
+        tail = _tail(f)
         whole = k.arg("whole_blocks")
         if f.inputs >= f.block:
             with k.carried_loop(0, whole, sums) as loop:
                 loop.carry(self._sum_taps(x, weights, loop.index, f.block, offsets, loop.carried, vectors))
             sums = loop.results
-        if rest:
-            sums = self._sum_taps(x, weights, whole, rest, offsets, sums, vectors)
+        if tail:
+            sums = self._sum_taps(x, weights, whole, tail, offsets, sums, vectors)
         return sums
 
     def _sum_taps(
@@ -215,20 +142,20 @@ class _Builder:
         sums: list[Value],
         vectors: int,
     ) -> list[Value]:
-        k, c = self.k, self.c
-        x = k.at(x, k.mul(block, c.x.cb))
-        weights = k.at(weights, k.mul(block, c.filter.block_stride))
-        unrolled = c.tap_cols.count * channels * len(sums) <= UNROLLED
-        with k.carried_loop(0, c.tap_rows.count, sums) as rows:
-            row_x = k.at(x, k.mul(rows.index, c.tap_rows.x))
-            row_weights = k.at(weights, k.mul(rows.index, c.tap_rows.filter))
+        k, f, s = self.k, self.filter, self.s
+        x = k.at(x, k.mul(block, s.x.cb))
+        weights = k.at(weights, k.mul(block, f.block_stride))
+        unrolled = s.tap_cols.count * channels * len(sums) <= UNROLLED
+        with k.carried_loop(0, s.tap_rows.count, sums) as rows:
+            row_x = k.at(x, k.mul(rows.index, s.tap_rows.x))
+            row_weights = k.at(weights, k.mul(rows.index, s.tap_rows.filter))
             sums = rows.carried
-            step = c.tap_cols.count if unrolled else 1
-            with k.carried_loop(0, c.tap_cols.count, sums, step) as cols:
+            step = s.tap_cols.count if unrolled else 1
+            with k.carried_loop(0, s.tap_cols.count, sums, step) as cols:
                 sums = cols.carried
                 for tap in range(step):
-                    tap_x = k.at(row_x, k.mul(k.add(cols.index, tap), c.tap_cols.x))
-                    tap_weights = k.at(row_weights, k.mul(k.add(cols.index, tap), c.tap_cols.filter))
+                    tap_x = k.at(row_x, k.mul(k.add(cols.index, tap), s.tap_cols.x))
+                    tap_weights = k.at(row_weights, k.mul(k.add(cols.index, tap), s.tap_cols.filter))
                     sums = self._sum_channels(tap_x, tap_weights, channels, offsets, sums, vectors)
                 cols.carry(sums)
             rows.carry(cols.results)
@@ -261,7 +188,7 @@ class _Builder:
         vectors: int,
     ) -> list[Value]:
         k = self.k
-        row = k.mul(channel, self.c.filter.width)
+        row = k.mul(channel, self.filter.width)
         registers = [k.load(weights, k.add(row, v * k.lanes), align=4 * k.lanes) for v in range(vectors)]
         pixels, result = len(offsets), list(sums)
         keep_order(k)
@@ -274,15 +201,15 @@ class _Builder:
     # -- result ----------------------------------------------------------------------------
 
     def _store(self, t: _Tile, sums: Sequence[Value]) -> None:
-        k, c = self.k, self.c
+        k, f, s = self.k, self.filter, self.s
         values = iter(sums)
         for v in range(t.vectors):
-            block = k.add(k.mul(t.filter_tile, c.filter.vectors), v)
+            block = k.add(k.mul(t.filter_tile, f.vectors), v)
             for i in range(t.height):
                 for j in range(t.width):
                     h, w = k.add(t.h, i), k.add(t.w, j)
                     value = self.epilogue.apply(k, next(values), t.n, block, h, w)
-                    k.store(value, k.arg("y"), c.y.offset(k, t.n, block, h, w), align=4 * k.lanes)
+                    k.store(value, k.arg("y"), s.y.offset(k, t.n, block, h, w), align=4 * k.lanes)
 
 
 @dataclass(frozen=True)
@@ -305,37 +232,3 @@ def first_block(k: Kernel, filter: PackedFilter, tile: Index) -> Index:
     group = k.div(k.mul(tile, filter.width), filter.outputs // filter.groups)
     wanted = k.div(k.mul(group, filter.inputs // filter.groups), filter.block)
     return k.min(wanted, filter.input_blocks - filter.span)
-
-
-def by_vectors(k: Kernel, full: Value, counts: tuple[int, int], emit: Callable[[int], None]) -> None:
-    """Emit a tile's work for its registers: ``counts`` are those of a full tile, and of the last if it has fewer."""
-    vectors, rest = counts
-    if rest == 0:
-        emit(vectors)
-        return
-    with k.either(full) as (whole, partial):
-        with whole:
-            emit(vectors)
-        with partial:
-            emit(rest)
-
-
-def keep_order(k: Kernel) -> None:
-    """Loads stay on this side: LLVM's scheduler would move those of many channels ahead, out of registers.
-
-    A fence within one thread costs no instruction.
-    """
-    k.b.fence("seq_cst", "singlethread")
-
-
-def for_part(k: Kernel, split: Split, part: Index, emit: Callable[[Index, int], None]) -> None:
-    """Emit the work on part number ``part`` of a split: ``emit(start, length)`` for each of the two lengths."""
-    start = k.add(k.mul(part, split.base), k.min(part, split.longer))
-    if split.longer == 0:
-        emit(start, split.base)
-        return
-    with k.either(k.compare("<", part, split.longer)) as (long, short):
-        with long:
-            emit(start, split.base + 1)
-        with short:
-            emit(start, split.base)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from netdsl.plan.layout import Blocked
 from netdsl_llvm.emit import I32, Index, Kernel, Value
 from netdsl_llvm.kernels.access import Access
-from netdsl_llvm.kernels.correlate import UNROLLED, Taps, by_vectors, first_block, for_part, keep_order
+from netdsl_llvm.kernels.correlate import first_block
 from netdsl_llvm.kernels.expression import digest
+from netdsl_llvm.kernels.sliding import UNROLLED, Taps, by_vectors, for_part, keep_order
 from netdsl_llvm.layouts import PackedFilter
 from netdsl_llvm.tiling import Split, pixel_limit
 from netdsl_llvm.windows import Axis
