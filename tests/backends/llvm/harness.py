@@ -24,6 +24,19 @@ Array = np.ndarray[Any, Any]
 TARGETS = [name for name in ("avx512", "avx2", "sse4", "neon") if Target.named(name).runs_here]
 
 
+def spread(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """(target, a value of each axis): every value meets every target, but not every other value.
+
+    Kernels are the same text at every width, so the full product would mostly test the same thing again.
+    """
+    length = max(map(len, axes))
+    return [
+        (target, *(axis[(index + turn * place) % len(axis)] for place, axis in enumerate(axes)))
+        for turn, target in enumerate(TARGETS)
+        for index in range(length)
+    ]
+
+
 def compiled(graph: Graph, target: str, batch: int, threads: int = 1) -> Program:
     machine = Target.named(target)
     plan = plan_graph(graph, CpuPlanTarget(machine), batch=batch, threads=threads)

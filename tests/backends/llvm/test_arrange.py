@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 
 from netdsl.ir.types import TensorType
-from tests.backends.llvm.harness import TARGETS, check, compiled, random_arrays, single_op
+from tests.backends.llvm.harness import TARGETS, check, compiled, random_arrays, single_op, spread
 
 PARTS = [(3, 5), (16, 7, 20), (1, 1, 1), (40, 8), (5, 33, 2), (8, 4, 12)]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("parts", PARTS, ids=str)
-@pytest.mark.parametrize("size", [(), (3, 5)], ids=str)
+@pytest.mark.parametrize(("target", "parts", "size"), spread(PARTS, [(), (3, 5)]))
 def test_concat(parts: tuple[int, ...], size: tuple[int, ...], target: str) -> None:
     check("concat", {}, [TensorType((c, *size)) for c in parts], target=target, batch=2, threads=2)
 
@@ -46,10 +44,9 @@ MODES = [("nearest", "asymmetric"), ("nearest", "half_pixel")]
 MODES += [("bilinear", coords) for coords in ("half_pixel", "align_corners", "asymmetric")]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize(("mode", "coords"), MODES)
-@pytest.mark.parametrize("size", [(8, 10), (7, 3), (1, 1)], ids=str)
-def test_upsample(mode: str, coords: str, size: tuple[int, int], target: str) -> None:
+@pytest.mark.parametrize(("target", "rule", "size"), spread(MODES, [(8, 10), (7, 3), (1, 1)]))
+def test_upsample(rule: tuple[str, str], size: tuple[int, int], target: str) -> None:
+    mode, coords = rule
     attrs: dict[str, Any] = {"factor": None, "size": size, "mode": mode, "coords": coords}
     check("upsample", attrs, [TensorType((19, 4, 5))], target=target, batch=2)
     check("upsample_grad", {**attrs, "shape": (19, 4, 5)}, [TensorType((19, *size))], target=target, batch=2)

@@ -7,14 +7,12 @@ import pytest
 
 from netdsl.ir.scalar import Const, Expr, Var, exp, maximum, minimum, select, sqrt
 from netdsl.ir.types import TensorType
-from tests.backends.llvm.harness import TARGETS, check
+from tests.backends.llvm.harness import TARGETS, check, spread
 
 SHAPES = [(1,), (16,), (37,), (5, 9), (3, 1, 1), (16, 7, 7), (19, 4, 33), (2, 3, 4, 5)]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("op", ["relu", "sigmoid"])
+@pytest.mark.parametrize(("target", "shape", "op"), spread(SHAPES, ["relu", "sigmoid", "relu"]))
 def test_unary(op: str, shape: tuple[int, ...], target: str) -> None:
     check(op, {}, [TensorType(shape)], target=target, batch=2)
 
@@ -35,9 +33,10 @@ BROADCAST = [
 ]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("shapes", BROADCAST, ids=str)
-@pytest.mark.parametrize("batched", [(True, True), (True, False), (False, True), (False, False)])
+FLAGS = [(True, True), (True, False), (False, True), (False, False), (True, False)]
+
+
+@pytest.mark.parametrize(("target", "shapes", "batched"), spread(BROADCAST, FLAGS))
 def test_broadcast(shapes: list[tuple[int, ...]], batched: tuple[bool, bool], target: str) -> None:
     types = [TensorType(shape, flag) for shape, flag in zip(shapes, batched, strict=True)]
     check("mul", {}, types, target=target, batch=3)

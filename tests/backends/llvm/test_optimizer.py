@@ -7,14 +7,12 @@ import pytest
 
 from netdsl.ir.scalar import Var
 from netdsl.ir.types import TensorType
-from tests.backends.llvm.harness import TARGETS, check
+from tests.backends.llvm.harness import TARGETS, check, spread
 
 NUMBER = TensorType((), False)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("shape", [(), (7,), (20, 3, 5, 5)], ids=str)
-@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize(("target", "shape", "nesterov"), spread([(), (7,), (20, 3, 5, 5)], [False, True]))
 def test_sgd(shape: tuple[int, ...], nesterov: bool, target: str) -> None:
     attrs = {"momentum": 0.9, "nesterov": nesterov, "weight_decay": 1e-2}
     check("sgd", attrs, [*[TensorType(shape, False)] * 3, NUMBER], target=target)

@@ -11,7 +11,7 @@ from netdsl.ir.scalar import Var, maximum, sigmoid
 from netdsl.ir.types import TensorType
 from netdsl.ops import infer_types
 from netdsl.ops.base import get
-from tests.backends.llvm.harness import TARGETS, check, random_arrays
+from tests.backends.llvm.harness import TARGETS, check, random_arrays, spread
 
 MAX: dict[str, Any] = {"kernel": (2, 2), "stride": None, "pad": (0, 0, 0, 0), "round": "floor"}
 AVERAGE: dict[str, Any] = {**MAX, "count_include_pad": True, "to": None}
@@ -26,9 +26,7 @@ WINDOWS: list[dict[str, Any]] = [
 SHAPES = [(5, 6, 7), (16, 9, 33), (37, 8, 5)]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize(("target", "window", "shape"), spread(WINDOWS, SHAPES))
 def test_pools(window: dict[str, Any], shape: tuple[int, ...], target: str) -> None:
     check("maxpool", {**MAX, **window}, [TensorType(shape)], target=target, batch=2)
     for include in (True, False):
@@ -58,9 +56,7 @@ def test_nan_is_the_largest() -> None:
     )
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize(("target", "window", "shape"), spread(WINDOWS, SHAPES))
 def test_gradients(window: dict[str, Any], shape: tuple[int, ...], target: str) -> None:
     small = infer_types("maxpool", {**MAX, **window}, [TensorType(shape)])[1][0]
     kinds = [TensorType(shape), small, small]

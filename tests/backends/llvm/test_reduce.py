@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from netdsl.ir.types import TensorType
-from tests.backends.llvm.harness import TARGETS, check, compiled, random_arrays, single_op
+from tests.backends.llvm.harness import TARGETS, check, compiled, random_arrays, single_op, spread
 
 SUMS = [
     ((5, 6, 7), (5,), False),
@@ -32,9 +32,10 @@ def test_sum_to(shape: tuple[int, ...], result: tuple[int, ...], batched: bool, 
     check("sum_to", {"shape": result, "batched": batched}, [TensorType(shape)], target=target, batch=3)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("shape", [(10,), (5, 3, 9), (17, 33, 40)], ids=str)
-@pytest.mark.parametrize("op", ["mse", "bce", "bce_logits"])
+LOSSES = ["mse", "bce", "bce_logits", "mse"]
+
+
+@pytest.mark.parametrize(("target", "op", "shape"), spread(LOSSES, [(10,), (5, 3, 9), (17, 33, 40)]))
 def test_mean_loss(op: str, shape: tuple[int, ...], target: str) -> None:
     kinds = [TensorType(shape), TensorType(shape)]
     arrays = [1 / (1 + np.exp(-array)) for array in random_arrays(kinds, 2)]

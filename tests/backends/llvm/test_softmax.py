@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 from netdsl.ir.types import DType, TensorType
-from tests.backends.llvm.harness import TARGETS, check, random_arrays
+from tests.backends.llvm.harness import TARGETS, check, random_arrays, spread
 
 SHAPES = [(10,), (16,), (1000,), (3, 5), (21, 4, 7), (1, 2, 3)]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("op", ["softmax", "log_softmax"])
+@pytest.mark.parametrize(("target", "shape", "op"), spread(SHAPES, ["softmax", "log_softmax"]))
 def test_softmax(op: str, shape: tuple[int, ...], target: str) -> None:
     check(op, {}, [TensorType(shape)], target=target, batch=3)
     check(f"{op}_grad", {}, [TensorType(shape)] * 2, target=target, batch=2)
@@ -32,9 +30,7 @@ def label_of(shape: tuple[int, ...]) -> TensorType:
 LOGITS = [(10,), (37,), (5, 20, 7), (21, 3, 33)]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("shape", LOGITS, ids=str)
-@pytest.mark.parametrize("ignore", [None, 2])
+@pytest.mark.parametrize(("target", "shape", "ignore"), spread(LOGITS, [None, 2]))
 def test_cross_entropy(shape: tuple[int, ...], ignore: int | None, target: str) -> None:
     kinds = [TensorType(shape), label_of(shape)]
     arrays = random_arrays(kinds, 3, labels=shape[0])
