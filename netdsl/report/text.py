@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from netdsl.analysis.receptive import number_text
@@ -11,6 +11,8 @@ from netdsl.report.model import Report, Row
 COLUMNS = ("layer", "op", "output", "params", "MACs", "FLOPs", "field", "jump", "start", "pads")
 TEXT_COLUMNS = 3
 """The first columns are text, set to the left; the others are numbers."""
+SPARE = ("pads", "FLOPs", "start", "jump", "field")
+"""Left out on a narrow terminal, in this order."""
 
 
 def plain_report(report: Report) -> str:
@@ -23,21 +25,45 @@ def plain_report(report: Report) -> str:
 
 
 def print_rich(report: Report) -> None:
-    """The whole report on a terminal."""
+    """The whole report on a terminal; where it is too narrow, without the columns of ``SPARE``."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
-    table = Table(box=None, header_style="bold", padding=(0, 1), pad_edge=False)
-    for position, column in enumerate(COLUMNS):
+    rows = [_cells(row) for row in report.rows]
+    shown = _fitting_columns([COLUMNS, *rows], console.width)
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
+    for position in shown:
         text = position < TEXT_COLUMNS
-        table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=not text)
-    for row in report.rows:
-        table.add_row(*(Text(cell) for cell in _cells(row)))
+        fold = position == 0
+        table.add_column(
+            COLUMNS[position],
+            justify="left" if text else "right",
+            no_wrap=not fold,
+            overflow="fold",
+            min_width=16 if fold else None,
+        )
+    for row in rows:
+        table.add_row(*(Text(row[position]) for position in shown))
     console.print(Text(heading(report), style="bold"), "", table, "", sep="\n")
     for line in summary(report):
         console.print(Text(line))
+    if len(shown) < len(COLUMNS):
+        left_out = ", ".join(name for position, name in enumerate(COLUMNS) if position not in shown)
+        console.print(Text(f"no room for {left_out}; a wider window shows them, and so does `| less -S`"))
+
+
+def _fitting_columns(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Positions of the columns to show in ``width`` characters, the layer's names folded if need be."""
+    widths = [max(len(row[position]) for row in rows) + 2 for position in range(len(COLUMNS))]
+    widths[0] = min(widths[0], 26)
+    shown = list(range(len(COLUMNS)))
+    for name in SPARE:
+        if sum(widths[position] for position in shown) <= width:
+            break
+        shown.remove(COLUMNS.index(name))
+    return shown
 
 
 def heading(report: Report) -> str:

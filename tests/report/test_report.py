@@ -152,4 +152,9 @@ def test_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     path.write_text(LENET)
     assert run(["report", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "avgpool2" in out and "61,706" in out and "48,120" in out
+    assert "avgpool2" in out and "61,706" in out and "48,120" in out and "pads" in out
+    monkeypatch.setenv("COLUMNS", "60")
+    assert run(["report", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "no room for FLOPs" in out and "pads;" in out
+    assert max(map(len, out.splitlines())) <= 60
