@@ -148,6 +148,7 @@ def test_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     """The same facts by rich; every layer name in full."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "dumb")
     path = tmp_path / "net.net"
     path.write_text(LENET)
     assert run(["report", str(path)]) == 0
