@@ -116,8 +116,11 @@ class _Sharing:
                 dies.get(id(slot.root), -1), last_read.get(value, -1), self._born(value, position)
             )
         for node in self.nodes:
-            for operand in self.target.in_place(node):
-                if self._take_over(node, operand, position[id(node)], dies):
+            allowed = self.target.in_place(node)
+            for operand in allowed:
+                # a residual that is the layer's own input as well would be overwritten while it is still read
+                everywhere = {i for i, value in enumerate(node.inputs) if value == node.inputs[operand]}
+                if everywhere.issubset(allowed) and self._take_over(node, operand, position[id(node)], dies):
                     break
 
     @staticmethod
