@@ -1,0 +1,65 @@
+"""Zoo networks as tests run them: at any input size, with weights under which every layer matters."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netdsl.driver import Origin, load
+from netdsl.elaborate import Model
+from netdsl.ir.graph import Graph
+from netdsl.resolve import resolve
+
+Array = np.ndarray[Any, Any]
+
+
+def zoo_model(name: str, side: int | None = None, folder: Path | None = None, **arguments: object) -> Model:
+    """A zoo net as it is, or, written anew into ``folder``, for square images of ``side`` pixels."""
+    if side is None:
+        return load(Origin(f"zoo:{name}", arguments=arguments))
+    found = resolve(f"zoo:{name}")
+    text, count = re.subn(
+        r"input image: \[(\d+),.*\]", rf"input image: [\1, {side}, {side}]", found.path.read_text(encoding="utf-8")
+    )
+    assert count == 1 and folder is not None
+    path = folder / f"{name}-{side}.net"
+    path.write_text(text, encoding="utf-8")
+    return load(Origin(str(path), found.net, arguments))
+
+
+def show_scores(graph: Graph) -> None:
+    """Make what goes into a softmax an output too: one large score would hide differences between the others."""
+    for value in list(graph.outputs.values()):
+        if value.node.op == "softmax":
+            graph.outputs["scores"] = value.node.inputs[0]
+
+
+def used_parameters(graph: Graph, seed: int = 0) -> dict[str, Array]:
+    """Parameters as of a trained network: He-sized weights, no bias 0, no scale 1, statistics of real data.
+
+    Scales of batch normalization are below 1, so that the scores of deep residual networks stay a few units large.
+    """
+    rng = np.random.default_rng(seed)
+    params: dict[str, Array] = {}
+    for node in graph.params:
+        shape, init = node.output.type.shape, node.attrs["init"]
+        leaf = node.name.rpartition(".")[2]
+        if leaf == "running_var":
+            drawn = 0.5 + 1.5 * rng.random(shape, np.float32)
+        elif leaf == "weight" and init.kind == "ones":
+            drawn = 0.2 + 0.6 * rng.random(shape, np.float32)
+        elif leaf == "weight":
+            drawn = rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / init.fan_in))
+        else:
+            drawn = 0.2 * rng.standard_normal(shape, np.float32)
+        params[node.name] = drawn
+    return params
+
+
+def image(graph: Graph, batch: int, seed: int = 0) -> dict[str, Array]:
+    """Normally distributed pixels for the one input."""
+    [node] = graph.inputs
+    return {node.name: np.random.default_rng(seed).standard_normal(node.types[0].full_shape(batch), np.float32)}

@@ -1,0 +1,55 @@
+"""Every zoo network, compiled for this CPU, against the float64 oracle on the graph as it was written.
+
+Differences are measured in the maximum norm: the largest difference of an output over the largest magnitude the
+oracle gives for it. The promise is 1e-4; the scores before a softmax are held to less.
+
+Networks whose oracle takes long are run at a smaller input here, and at their own with ``NETDSL_TEST_FULL=1``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netdsl.driver import Build, make_executor
+from netdsl.ir.graph import Graph
+from netdsl.reference import Interpreter
+from netdsl.resolve import zoo_names
+from tests.zoo.nets import image, show_scores, used_parameters, zoo_model
+
+PROMISED, SCORES = 1e-4, 2e-5
+FULL = os.environ.get("NETDSL_TEST_FULL") == "1"
+SMALLER = {"vgg_a": 64, "vgg_d": 64, "resnet101": 96, "unet": 188, "unet_bn": 80}
+WITHOUT_PASSES = ["lenet5", "resnet18", "googlenet", "densenet121", "unet"]
+
+
+def graph_of(name: str, folder: Path, full: bool = FULL) -> Graph:
+    graph = zoo_model(name, None if full else SMALLER.get(name), folder).graph
+    show_scores(graph)
+    return graph
+
+
+def check(graph: Graph, build: Build) -> None:
+    params, inputs = used_parameters(graph), image(graph, build.batch)
+    found = make_executor(graph, params, build).step(inputs)
+    expected = Interpreter(graph).run(inputs, params).outputs
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        scale = np.abs(value).max()
+        assert found[name].shape == value.shape and found[name].dtype == np.float32
+        assert value.std() > 0.02 * scale > 0, f"{name} hardly depends on anything"
+        difference = np.abs(found[name] - value).max() / scale
+        assert difference <= (SCORES if name == "scores" else PROMISED), (name, difference)
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_a_network_computes_what_its_graph_says(name: str, tmp_path: Path) -> None:
+    check(graph_of(name, tmp_path), Build(threads=2))
+
+
+@pytest.mark.parametrize("name", WITHOUT_PASSES)
+def test_without_passes_and_with_several_samples(name: str, tmp_path: Path) -> None:
+    check(graph_of(name, tmp_path, full=False), Build(threads=2, batch=3 if name == "lenet5" else 2, passes=[]))
