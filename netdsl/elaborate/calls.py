@@ -210,8 +210,9 @@ def canonical_default(arg: Arg) -> Any:
 
 
 def _too_many(run: Run, owner: str, argument: tree.Argument, names: Sequence[str]) -> None:
-    takes = ", ".join(names) if names else "no arguments"
-    run.error(Code.TOO_MANY_ARGUMENTS, f"`{owner}` takes fewer arguments", argument.span, notes=[f"it takes {takes}"])
+    title = f"`{owner}` takes fewer arguments" if names else f"`{owner}` takes no arguments"
+    notes = [f"it takes {', '.join(names)}"] if names else []
+    run.error(Code.TOO_MANY_ARGUMENTS, title, argument.span, notes=notes)
 
 
 def _unknown_argument(run: Run, owner: str, name: tree.Name, names: Sequence[str]) -> None:
@@ -257,6 +258,10 @@ def operands_of(run: Run, prepared: Prepared, given: Known, span: Span) -> list[
         return None
     if definition.variadic:
         return tensors
+    twice = [name for name in names[: len(tensors)] if name in prepared.named_tensors]
+    if twice:
+        run.error(Code.REPEATED_ARGUMENT, f"`{twice[0]}` of `{definition.name}` is given twice", span)
+        return None
     rest = names[len(tensors) :]
     lending = [name for name in definition.shape_operands if name in prepared.named_tensors]
     if len(tensors) > len(names) or {*rest, *lending} != set(prepared.named_tensors):

@@ -88,6 +88,8 @@ def report_unknown_layer(run: Run, env: Env, name: tree.Name) -> None:
     known_names += [key for key in env.scope.names() if _is_shared(env, key)]
     near = _SYNONYMS.get(name.text.lower()) or suggest(name.text, known_names)
     help = f"did you mean `{near}`?" if near else None
+    if name.text in known.FUNCTIONS or name.text in known.MEASURES:
+        help = f"`{name.text}(...)` is a known value, not a layer"
     if name.text in env.frame.module.nets:
         help = "a net can't be used inside another one; make it a `block`"
     run.error(Code.UNKNOWN_OP, f"there is no op or block `{name.text}`", name.span, help=help)
@@ -333,8 +335,12 @@ def _times(run: Run, env: Env, expr: tree.Arithmetic) -> int | None:
             Code.WRONG_TYPE,
             "a layer can be repeated with `* n`, nothing else",
             expr.operators[0].span,
-            help="put the count in brackets: `Block * (n - 1)`",
+            help="write a count like `n - 1` and values like `(x -> relu) + 1` in brackets",
         )
+        return None
+    if isinstance(expr.operands[0], tree.Number):
+        help = "the count stands behind the layer: `Block * 3`"
+        run.error(Code.WRONG_TYPE, "a number is no layer", expr.operands[0].span, help=help)
         return None
     times = 1
     for operand in expr.operands[1:]:
@@ -342,14 +348,8 @@ def _times(run: Run, env: Env, expr: tree.Arithmetic) -> int | None:
         if isinstance(count, Unknown):
             return None
         if not is_int(count) or count < 0:
-            swapped = isinstance(expr.operands[0], tree.Number)
-            hint = "the count stands behind the layer: `Block * 3`" if swapped else None
-            run.error(
-                Code.WRONG_TYPE,
-                f"a layer is repeated a whole number of times, found {describe(count)}",
-                operand.span,
-                help=hint,
-            )
+            title = f"a layer is repeated a whole number of times, found {describe(count)}"
+            run.error(Code.WRONG_TYPE, title, operand.span)
             return None
         times *= count
     return times

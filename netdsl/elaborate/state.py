@@ -135,7 +135,6 @@ class Run:
                 Code.WRONG_TYPE,
                 "a layer, a block or a group stands behind `->`",
                 expr.span,
-                help="arithmetic on tensors is written before the pipe: `(a + b) -> relu`",
             )
             return UNKNOWN
         self._enter(expr.span)

@@ -44,7 +44,9 @@ def _input(run: Run, env: Env, item: tree.Input) -> None:
     shape = _input_shape(run, env, item.shape) if allowed else None
     for name in item.names:
         tensor: Known = UNKNOWN
-        if shape is not None and run.claim(name.text, name.span):
+        if not run.claim(name.text, name.span):
+            continue
+        if shape is not None:
             node = Node("input", name.text, [], {}, (TensorType(shape),), frozenset((item.span,)))
             tensor = Tensor(run.add(node, item.span).output, name.span)
         run.bind(env, name, tensor, "input")

@@ -187,6 +187,8 @@ class Builder:
         word = _leading_word(after)
         if after.span.text.startswith("(") and before.span.text[-1:].isalnum():
             hint = f"a call has no blank before its bracket: `{before.span.text.split()[-1]}(`"
+        elif word == "as":
+            hint = "a stage has one name"
         elif isinstance(before, tree.Assign | tree.Return | tree.Output | tree.Evaluate):
             hint = f"a `->` before `{word}`?" if word else "is a `->` or an operator missing?"
         else:
