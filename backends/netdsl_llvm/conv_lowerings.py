@@ -18,11 +18,11 @@ from netdsl_llvm.filters import (
     grad_input_filter,
     grad_weight_filter,
 )
-from netdsl_llvm.layouts import PackedFilter
+from netdsl_llvm.layouts import FilterLayout, GroupedFilter
 from netdsl_llvm.registry import Lowering
 from netdsl_llvm.target import Target
 
-FilterRule = Callable[[Target, Call, int], PackedFilter]
+FilterRule = Callable[[Target, Call, int], FilterLayout]
 HaloRule = Callable[[Call], Halo]
 
 
@@ -40,7 +40,10 @@ class Filtered(Lowering):
         return self.border(Call.of(node)) if self.border is not None and operand == 0 else NO_HALO
 
     def narrow(self, target: Target, node: Node, operand: int) -> bool:
-        return operand == 0 and self.border is not None
+        if operand != 0 or self.border is None:
+            return False
+        # the grouped kernel reads whole registers of channels
+        return not isinstance(self.filter(target, Call.of(node), 1), GroupedFilter)
 
     def in_place(self, target: Target, node: Node) -> tuple[int, ...]:
         first = len(node.main_inputs)

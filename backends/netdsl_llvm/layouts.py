@@ -147,3 +147,77 @@ class PackedFilter:
             + outputs % self.width
         )
         return np.asarray(place[:, :, None] + np.arange(self.taps) * self.tap_stride)
+
+
+@dataclass(frozen=True)
+class GroupedFilter:
+    """``[register][kernel position][channel of the group][lanes]``: few channels a group, as many results as inputs.
+
+    A register holds ``lanes`` results, of several whole groups; lane l of entry c belongs to input channel c of the
+    group of l. The logical shape is ``(channels, group, *kernel)`` with ``group`` channels each; when ``transposed``
+    its first axis is summed over and its second is in the lanes.
+    """
+
+    channels: int
+    group: int
+    kernel: tuple[int, ...]
+    lanes: int
+    transposed: bool = False
+
+    @staticmethod
+    def fits(outputs: int, inputs: int, groups: int, lanes: int) -> bool:
+        """Whether registers hold whole groups, at least two."""
+        group = inputs // groups
+        return outputs == inputs and group < lanes and lanes % group == 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The weight's logical shape."""
+        return (self.channels, self.group, *self.kernel)
+
+    @property
+    def taps(self) -> int:
+        return math.prod(self.kernel)
+
+    @property
+    def vectors(self) -> int:
+        """Registers that hold the result's channels, the last one possibly partial."""
+        return -(-self.channels // self.lanes)
+
+    @property
+    def tap_stride(self) -> int:
+        """Elements from one kernel position to the next."""
+        return self.group * self.lanes
+
+    @property
+    def vector_stride(self) -> int:
+        """Elements from one register of results to the next."""
+        return self.taps * self.tap_stride
+
+    @property
+    def size(self) -> int:
+        return self.vectors * self.vector_stride
+
+    def pack(self, array: Array) -> Array:
+        """The flat float32 buffer of a weight in its logical shape."""
+        weight = self._turned(np.asarray(array, np.float32).reshape(self.channels, self.group, self.taps))
+        padded = np.zeros((self.vectors * self.lanes, self.group, self.taps), np.float32)
+        padded[: self.channels] = weight
+        split = padded.reshape(self.vectors, self.lanes, self.group, self.taps)
+        return np.ascontiguousarray(split.transpose(0, 3, 2, 1)).reshape(-1)
+
+    def unpack(self, flat: Array) -> Array:
+        """The weight in its logical shape."""
+        split = flat.reshape(self.vectors, self.taps, self.group, self.lanes).transpose(0, 3, 2, 1)
+        padded = split.reshape(self.vectors * self.lanes, self.group, self.taps)
+        return np.ascontiguousarray(self._turned(padded[: self.channels])).reshape(self.shape)
+
+    def _turned(self, weight: Array) -> Array:
+        """Summed and result channels change places within each group when transposed."""
+        if not self.transposed:
+            return weight
+        squares = weight.reshape(-1, self.group, self.group, self.taps)
+        return squares.transpose(0, 2, 1, 3).reshape(weight.shape)
+
+
+FilterLayout = PackedFilter | GroupedFilter

@@ -9,11 +9,11 @@ from netdsl.plan.plan import Step, View
 from netdsl_llvm.codegen import RunBuilder, call_of
 from netdsl_llvm.conv_windows import conv_axes, transposed_conv_axes
 from netdsl_llvm.emit import Value
+from netdsl_llvm.kernels import correlate, grouped
 from netdsl_llvm.kernels.access import blocked
-from netdsl_llvm.kernels.correlate import call
 from netdsl_llvm.kernels.expression import Epilogue
 from netdsl_llvm.kernels.sliding import Sliding
-from netdsl_llvm.layouts import PackedFilter
+from netdsl_llvm.layouts import FilterLayout, GroupedFilter, PackedFilter
 from netdsl_llvm.windows import Axis
 
 
@@ -36,10 +36,12 @@ def emit_matrix(run: RunBuilder, step: Step) -> None:
     lanes = run.target.lanes
     x, y = blocked(step.inputs[0], lanes), blocked(step.outputs[0], lanes)
     sliding, epilogue = Sliding.of_vectors(x, y, has_bias(step)), Epilogue.of(step, lanes)
-    call(run, filter_of(step.inputs[1]), sliding, epilogue, _places(run, step, epilogue, (0, 0, 0), (0, 0)))
+    correlate.call(
+        run, packed_filter(step.inputs[1]), sliding, epilogue, _places(run, step, epilogue, (0, 0, 0), (0, 0))
+    )
 
 
-def filter_of(view: View) -> PackedFilter:
+def packed_filter(view: View) -> PackedFilter:
     """The view's layout, which must be a packed filter."""
     if not isinstance(view.layout, PackedFilter):
         raise ValueError(f"expected a packed filter, not {view.layout}")
@@ -51,8 +53,9 @@ def has_bias(step: Step) -> bool:
 
 
 def _emit_phase(run: RunBuilder, step: Step, rows: Axis, cols: Axis) -> None:
-    x, y, filter = step.inputs[0].layout, blocked(step.outputs[0], run.target.lanes), filter_of(step.inputs[1])
+    x, y, filter = step.inputs[0].layout, blocked(step.outputs[0], run.target.lanes), step.inputs[1].layout
     assert isinstance(x, Blocked)
+    assert isinstance(filter, FilterLayout)
     filter_steps = (filter.kernel[1] * filter.tap_stride, filter.tap_stride)
     starts = (
         rows.in_first * x.row_stride + cols.in_first * x.block,
@@ -63,7 +66,11 @@ def _emit_phase(run: RunBuilder, step: Step, rows: Axis, cols: Axis) -> None:
     places = _places(run, step, epilogue, starts, (rows.out_first, cols.out_first))
     stepped = tuple(replace(a, h=a.h * rows.out_step, w=a.w * cols.out_step) for a in epilogue.accesses)
     sliding = Sliding.of_axes(x, y, rows, cols, filter_steps, has_bias(step))
-    call(run, filter, sliding, replace(epilogue, accesses=stepped), places)
+    epilogue = replace(epilogue, accesses=stepped)
+    if isinstance(filter, GroupedFilter):
+        grouped.call(run, filter, sliding, epilogue, places)
+    else:
+        correlate.call(run, filter, sliding, epilogue, places)
 
 
 def _places(

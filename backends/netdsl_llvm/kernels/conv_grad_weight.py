@@ -8,14 +8,14 @@ from netdsl_llvm.codegen import RunBuilder, call_of
 from netdsl_llvm.conv_windows import grad_weight_axes
 from netdsl_llvm.emit import Value
 from netdsl_llvm.kernels.access import Access, blocked
-from netdsl_llvm.kernels.conv import filter_of
+from netdsl_llvm.kernels.conv import packed_filter
 from netdsl_llvm.kernels.outer import OuterSum, build
 from netdsl_llvm.kernels.sliding import Taps
 
 
 def emit(run: RunBuilder, step: Step) -> None:
     """conv_grad_weight(g, x)."""
-    g, x, filter = blocked(step.inputs[0], run.target.lanes), step.inputs[1].layout, filter_of(step.outputs[0])
+    g, x, filter = blocked(step.inputs[0], run.target.lanes), step.inputs[1].layout, packed_filter(step.outputs[0])
     assert isinstance(x, Blocked)
     rows, cols = grad_weight_axes(call_of(step))
     first = rows.in_first * x.row_stride + cols.in_first * x.block
@@ -27,7 +27,7 @@ def emit_matrix(run: RunBuilder, step: Step) -> None:
     g, x = (blocked(view, run.target.lanes) for view in step.inputs[:2])
     one = Taps(1, 0, 0)
     g_access, x_access = (Access(a.n_stride, a.cb_stride, 0, 0) for a in (g, x))
-    outer = OuterSum(filter_of(step.outputs[0]), g.batch, 1, 1, g_access, x_access, one, one)
+    outer = OuterSum(packed_filter(step.outputs[0]), g.batch, 1, 1, g_access, x_access, one, one)
     _call(run, step, outer, step.inputs[1])
 
 

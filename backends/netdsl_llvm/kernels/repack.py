@@ -13,7 +13,7 @@ from netdsl_llvm.kernels.correlate import first_block
 from netdsl_llvm.kernels.elementwise import emit_map
 from netdsl_llvm.kernels.expression import digest
 from netdsl_llvm.kernels.relayout import transpose
-from netdsl_llvm.layouts import PackedFilter
+from netdsl_llvm.layouts import GroupedFilter, PackedFilter
 
 Place = tuple[Index, Index, Index]
 """Along the weight's first axis, its second, and all others taken together."""
@@ -86,6 +86,8 @@ def _offset(k: Kernel, layout: Layout, place: Place, extents: tuple[int, int, in
     """Floats from the layout's start to an element."""
     if isinstance(layout, PackedFilter):
         return _packed_offset(k, layout, place)
+    if isinstance(layout, GroupedFilter):
+        return _grouped_offset(k, layout, place)
     assert isinstance(layout, Blocked)
     first, second, tap = place
     block, lane = k.split(first, layout.block)
@@ -93,6 +95,17 @@ def _offset(k: Kernel, layout: Layout, place: Place, extents: tuple[int, int, in
         second, tap = 0, second
     rows = k.add(k.mul(block, layout.cb_stride), k.mul(second, layout.row_stride))
     return k.add(rows, k.mul(tap, layout.block), lane)
+
+
+def _grouped_offset(k: Kernel, f: GroupedFilter, place: Place) -> Index:
+    """As `GroupedFilter.pack` places it."""
+    first, channel, tap = place
+    result = first
+    if f.transposed:
+        group, member = k.split(first, f.group)
+        result, channel = k.add(k.mul(group, f.group), channel), member
+    vector, lane = k.split(result, f.lanes)
+    return k.add(k.mul(vector, f.vector_stride), k.mul(tap, f.tap_stride), k.mul(channel, f.lanes), lane)
 
 
 def _packed_offset(k: Kernel, f: PackedFilter, place: Place) -> Index:

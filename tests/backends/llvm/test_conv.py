@@ -99,6 +99,22 @@ def test_deconv(case: Case, batch: int, target: str, bias: bool) -> None:
     check("deconv", {**attrs, "bias": bias}, kinds, target=target, batch=batch, tolerance=TOLERANCE)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("channels", "groups"), [(21, 21), (24, 12), (36, 9), (40, 5)], ids=str)
+def test_small_groups(channels: int, groups: int, stride: int, target: str) -> None:
+    """As many results as inputs in each group: registers hold several groups."""
+    attrs = {"kernel": (3, 2), "stride": (stride, 1), "pad": (1, 1, 0, 1), "dilation": (1, 1), "groups": groups}
+    layer = {**attrs, "channels": channels, "bias": True}
+    x, weight = TensorType((channels, 9, 17)), TensorType((channels, channels // groups, 3, 2), False)
+    y = result_of("conv", {**layer, "round": "floor"}, x, weight)
+    kinds = [x, weight, vector(channels)]
+    check("conv", {**layer, "round": "floor"}, kinds, target=target, batch=2, tolerance=TOLERANCE)
+    check("deconv", layer, kinds, target=target, batch=2, tolerance=TOLERANCE)
+    check("conv_grad_input", {**attrs, "shape": x.shape}, [y, weight], target=target, batch=2, tolerance=TOLERANCE)
+    check("conv_grad_weight", attrs, [y, x], target=target, batch=2, tolerance=TOLERANCE)
+
+
 @few
 @given(st.integers(1, 80), st.integers(1, 150), st.integers(1, 17), targets, st.booleans())
 def test_fc(length: int, features: int, batch: int, target: str, bias: bool) -> None:
