@@ -116,37 +116,38 @@ class Assignment:
     value: str
 
 
-class _AssignmentType(click.ParamType[Assignment]):
-    name = "name=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Assignment:
-        name, equals, text = str(value).partition("=")
-        if not equals or not name.strip().isidentifier() or not text.strip():
-            self.fail(f"`{value}` is not of the form name=value, such as classes=37.", param, ctx)
-        return Assignment(name.strip(), text.strip())
+def _parse_settings(_: click.Context, __: click.Parameter, values: Sequence[str]) -> tuple[Assignment, ...]:
+    return tuple(map(_parse_setting, values))
 
 
-class _SizeType(click.ParamType[tuple[int, int]]):
-    name = "HxW"
+def _parse_setting(text: str) -> Assignment:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip().isidentifier() or not value.strip():
+        raise click.BadParameter(f"`{text}` is not of the form name=value, such as classes=37.")
+    return Assignment(name.strip(), value.strip())
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        found = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", str(value))
-        if not found:
-            self.fail(f"`{value}` is not a size such as 224x224 (height x width).", param, ctx)
-        return int(found[1]), int(found[2])
+
+def _parse_size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text)
+    if not found:
+        raise click.BadParameter(f"`{text}` is not a size such as 224x224 (height x width).")
+    return int(found[1]), int(found[2])
 
 
 def common_settings(function: Function) -> Function:
     """``--set name=value``: the parameter ``settings``."""
     return click.option(
-        "--set", "settings", type=_AssignmentType(), multiple=True, help="Give an argument of the net a value."
-    )(function)
+        "--set", "settings", metavar="NAME=VALUE", multiple=True, callback=_parse_settings,
+        help="Give an argument of the net a value.",
+    )(function)  # fmt: skip
 
 
 def size_option(function: Function) -> Function:
     """``--size HxW``: the parameter ``size``."""
     return click.option(
-        "--size", type=_SizeType(), metavar="HxW", help="Bind the symbolic height and width of the input."
+        "--size", metavar="HxW", callback=_parse_size, help="Bind the symbolic height and width of the input."
     )(function)
 
 
