@@ -60,18 +60,18 @@ class _Resample:
                 k.store(value, k.arg("y"), self.y.offset(k, n, cb, h, w))
 
     def backward(self, k: Kernel) -> None:
-        layout, rows, columns = self.layout, _Neighbours(k, self.rows), _Neighbours(k, self.columns)
-        row_range, column_range = _Readers(k, self.rows, layout.height), _Readers(k, self.columns, layout.width)
+        layout = self.layout
+        rows, columns = _Readers(k, self.rows, layout.height), _Readers(k, self.columns, layout.width)
         begin, end = k.share(layout.batch * layout.blocks * layout.height)
         with k.loop(begin, end) as item:
             n, cb, h = k.split(item, layout.blocks, layout.height)
             with k.loop(0, layout.width) as w:
-                with k.carried_loop(*row_range.of(h), [k.v(0.0)]) as oh:
-                    with k.carried_loop(*column_range.of(w), oh.carried) as ow:
-                        weight = k.b.fmul(rows.weight(oh.index, h), columns.weight(ow.index, w))
-                        g = k.load(k.arg("x"), self.x.offset(k, n, cb, oh.index, ow.index))
-                        ow.carry([k.fma(g, k.splat(weight), ow.carried[0])])
-                    oh.carry(ow.results)
+                with k.carried_loop(*rows.of(h), [k.v(0.0)]) as oh:
+                    g = k.at(k.arg("x"), self.x.offset(k, n, cb, oh.index, 0))
+                    with k.carried_loop(*columns.of(w), [k.v(0.0)]) as ow:
+                        share = k.load(g, k.mul(ow.index, self.x.w))
+                        ow.carry([k.fma(share, columns.weight(w, ow.index), ow.carried[0])])
+                    oh.carry([k.fma(ow.results[0], rows.weight(h, oh.index), oh.carried[0])])
                 k.store(oh.results[0], k.arg("y"), self.y.offset(k, n, cb, h, w))
 
 
@@ -97,29 +97,29 @@ class _Neighbours:
         k, (first, second) = self.k, values
         return k.fma(k.splat(self._weight.at(index)), k.b.fsub(second, first), first)
 
-    def weight(self, index: Index, pixel: Index) -> Value:
-        """How much of a pixel is in a position."""
-        k = self.k
-        part = self._weight.at(index)
-        near = k.b.select(k.compare("==", self._first.at(index), pixel), k.b.fsub(k.f(1.0), part), k.f(0.0))
-        far = k.b.select(k.compare("==", self._second.at(index), pixel), part, k.f(0.0))
-        return k.b.fadd(near, far)
-
 
 class _Readers:
-    """Which positions read each pixel: a range, for neighbours are in order."""
+    """Which positions read each pixel (a range, for neighbours are in order), and how much of it is in them."""
 
     def __init__(self, k: Kernel, taps: Taps, length: int) -> None:
-        firsts, ends = [], []
-        for pixel in range(length):
-            readers = [i for i, (first, second, weight) in enumerate(taps) if pixel in _read(first, second, weight)]
-            firsts.append(min(readers, default=0))
-            ends.append(max(readers, default=-1) + 1)
+        self.k = k
+        shares: list[dict[int, float]] = [{} for _ in range(length)]
+        for position, (first, second, weight) in enumerate(taps):
+            for pixel, part in ((first, 1 - weight), (second, weight)):
+                if part:
+                    shares[pixel][position] = shares[pixel].get(position, 0.0) + float(part)
+        firsts = [min(share, default=0) for share in shares]
+        ends = [max(share, default=-1) + 1 for share in shares]
+        starts, weights = [], [0.0]
+        for share, first, end in zip(shares, firsts, ends, strict=True):
+            starts.append(len(weights) - first)
+            weights += [share.get(position, 0.0) for position in range(first, end)]
         self._firsts, self._ends = IndexTable(k, firsts), IndexTable(k, ends)
+        self._starts, self._weights = IndexTable(k, starts), FloatTable(k, weights)
 
     def of(self, pixel: Index) -> tuple[Index, Index]:
         return self._firsts.at(pixel), self._ends.at(pixel)
 
-
-def _read(first: int, second: int, weight: object) -> tuple[int, ...]:
-    return (first, second) if weight else (first,)
+    def weight(self, pixel: Index, position: Index) -> Value:
+        """How much of a pixel is in a position that reads it, in every lane."""
+        return self.k.splat(self._weights.at(self.k.add(self._starts.at(pixel), position)))
