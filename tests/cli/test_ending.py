@@ -24,6 +24,7 @@ from netdsl.diagnostics import (
 )
 from netdsl.source import Source
 from tests.cli.conftest import Netdsl
+from tests.cli.support import process
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -108,6 +109,22 @@ def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 128 + signal.SIGINT
     assert "interrupted" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_terminal_without_the_characters(tmp_path: Path) -> None:
+    (tmp_path / "a.net").write_text("net A { input x: [3]\noutput y = x -> rleu }")
+    ended = process("check", "a.net", cwd=tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert ended.code == 1
+    assert "error[N0401]" in ended.err and "did you mean `relu`?" in ended.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.net")).write_text("net A { input x: [3]\noutput y = x -> rleu }")
+    for flags in ((), ("--json",)):
+        ended = process("check", *flags, os.fsdecode(b"\xff.net"), cwd=tmp_path)
+        assert ended.code == 1
+        assert "N0401" in ended.err + ended.out
 
 
 def test_no_colour_without_a_terminal(netdsl: Netdsl, tmp_path: Path) -> None:
