@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MAX_NODES = 100_000
-MAX_STEPS = 2_000_000
+MAX_STEPS = 1_000_000
 MAX_NESTING = 200
 """Expressions and blocks inside one another, while elaborating."""
 MAX_LIST = 10_000

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from netdsl.diagnostics import Code, ResourceLimit, UserError
-from netdsl.elaborate import buildable_nets, elaborate, load_program
+from netdsl.elaborate import buildable_nets, elaborate, limits, load_program
 from netdsl.ir.types import DType, TensorType
 from netdsl.reference import Interpreter
 from netdsl.source import Source
@@ -335,7 +335,8 @@ def test_chains_of_blocks_are_bounded_without_a_python_error() -> None:
     assert caught.value.diagnostics[0].code is Code.LIMIT_DEPTH
 
 
-def test_blocks_that_double_are_bounded() -> None:
+def test_blocks_that_double_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_STEPS", 10_000)
     blocks = "\n".join(f"block B{i} {{ return in -> B{i + 1} -> B{i + 1} }}" for i in range(40))
     with pytest.raises(ResourceLimit):
         build(f"{blocks}\nblock B40 {{ return in -> relu }}\nnet A {{ input x: [1]\n output y = x -> B0 }}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from netdsl.diagnostics import Code, Diagnostic, UserError, render
-from netdsl.elaborate import elaborate, load_program
+from netdsl.elaborate import elaborate, limits, load_program
 
 HERE = Path(__file__).parent
 CASES = sorted(HERE.glob("N*.net"))
@@ -27,6 +27,8 @@ def findings(path: Path) -> tuple[Diagnostic, ...]:
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
 def test_rendering(case: Path, golden: Callable[[Path, str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(HERE)
+    monkeypatch.setattr(limits, "MAX_NODES", 1_000)
+    monkeypatch.setattr(limits, "MAX_STEPS", 10_000)
     found = findings(Path(case.name))
     assert case.stem.split("_")[0] in {item.code.id for item in found}
     golden(case.with_suffix(".txt"), render(found, color=False) + "\n")
