@@ -40,6 +40,10 @@ class CpuExecutor:
         self._load()
 
     def _load(self) -> None:
-        from netdsl.reference import evaluate_weights
+        values = self._given
+        resident = {weight.name for weight in self._program.plan.weights}
+        if resident - values.keys():
+            from netdsl.reference import evaluate_weights
 
-        self._program.set_weights({**self._given, **evaluate_weights(self._graph, self._given)})
+            values = {**evaluate_weights(self._graph, self._given), **self._given}
+        self._program.set_weights(values)
