@@ -192,8 +192,8 @@ def _set(
 
 def _fill_defaults(run: Run, prepared: Prepared, args: Sequence[Arg], where: dict[str, Span]) -> None:
     for arg in args:
-        if not arg.required:
-            prepared.values.setdefault(arg.name, canonical_default(arg))
+        if not arg.required and arg.name not in prepared.values:
+            prepared.values[arg.name] = None if arg.default is None else to_argument("", arg, arg.default)
     missing = [arg for arg in args if arg.required and arg.name not in where]
     if missing and not prepared.uncertain:
         run.error(
@@ -203,10 +203,6 @@ def _fill_defaults(run: Run, prepared: Prepared, args: Sequence[Arg], where: dic
             notes=[f"`{arg.name}` is {expected(arg)}" for arg in missing],
         )
         prepared.failed = True
-
-
-def canonical_default(arg: Arg) -> Any:
-    return None if arg.default is None else to_argument("", arg, arg.default)
 
 
 def _too_many(run: Run, owner: str, argument: tree.Argument, names: Sequence[str]) -> None:

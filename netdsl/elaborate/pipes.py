@@ -69,7 +69,7 @@ def find_target(run: Run, env: Env, name: tree.Name) -> ops.OpDef | BlockRef | S
     entry = env.frame.module.blocks.get(name.text)
     if entry is not None:
         return BlockRef(*entry)
-    definition = ops.all_ops().get(name.text)
+    definition = _op(name.text)
     if definition is not None and not definition.internal:
         return definition
     if binding is not None:
@@ -79,6 +79,13 @@ def find_target(run: Run, env: Env, name: tree.Name) -> ops.OpDef | BlockRef | S
         return None
     report_unknown_layer(run, env, name)
     return None
+
+
+def _op(name: str) -> ops.OpDef | None:
+    try:
+        return ops.get(name)
+    except KeyError:
+        return None
 
 
 def report_unknown_layer(run: Run, env: Env, name: tree.Name) -> None:

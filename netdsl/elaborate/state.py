@@ -7,7 +7,7 @@ they call each other only through :class:`Run`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from netdsl.diagnostics import Code, Diagnostics, Label, ResourceLimit
@@ -49,11 +49,11 @@ class Env:
         return Spot(self.names)
 
     def within(self, names: NameScope) -> Env:
-        return replace(self, names=names)
+        return self if names is self.names else Env(self.scope, names, self.frame)
 
     def inner(self) -> Env:
         """The inside of a ``for`` or ``if``."""
-        return replace(self, scope=Scope(self.scope, inner=True))
+        return Env(Scope(self.scope, inner=True), self.names, self.frame)
 
 
 Evaluate = Callable[["Run", Env, Any, Spot], Known]
