@@ -68,8 +68,8 @@ class Net:
 
 def function(graph: Graph, batch: int = 2) -> dict[str, Array]:
     """The outputs in float64 for inputs and weights drawn by name, so that a rewritten graph draws the same."""
-    inputs = {node.name: _draw(node.name, node.types[0].full_shape(batch)) for node in graph.inputs}
-    params = {node.name: _parameter(node) for node in graph.params}
+    inputs = {node.name: draw(node.name, node.types[0].full_shape(batch)) for node in graph.inputs}
+    params = {node.name: parameter(node) for node in graph.params}
     return Interpreter(graph).run(inputs, params).outputs
 
 
@@ -78,15 +78,15 @@ def _normals() -> Array:
     return np.random.default_rng(0).normal(size=1_000_003)
 
 
-def _draw(name: str, shape: tuple[int, ...]) -> Array:
+def draw(name: str, shape: tuple[int, ...]) -> Array:
     """A stretch of one sequence of normals that begins at a place made from the name; quick for large weights."""
     place = zlib.crc32(name.encode()) % _normals().size
     return _normals().take(np.arange(place, place + prod(shape)), mode="wrap").reshape(shape)
 
 
-def _parameter(node: Node) -> Array:
+def parameter(node: Node) -> Array:
     """Of the size it starts with, but no bias is 0, no scale is 1, and statistics are of a used network."""
-    init, drawn = node.attrs["init"], _draw(node.name, node.types[0].shape)
+    init, drawn = node.attrs["init"], draw(node.name, node.types[0].shape)
     if init.kind == "he":
         return drawn * np.sqrt(2 / init.fan_in)
     if node.name.endswith("running_var"):

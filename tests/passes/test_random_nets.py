@@ -4,47 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from netdsl.autodiff import training_graph
 from netdsl.ir.graph import Graph, Value
+from netdsl.ops import builder
+from netdsl.ops.base import Array
 from netdsl.passes import DEFAULT, explain, run_passes
-from netdsl.passes.base import Pass
-from tests.passes.nets import Net, rewrite
+from netdsl.passes.base import Mode, Pass
+from netdsl.reference import Interpreter
+from tests.passes.nets import Net, draw, parameter, rewrite
 
 
-def grow(draw: Any, net: Net, values: list[Value]) -> None:
+KINDS = (
+    "conv3 conv1 conv1 grouped deconv shared reduced bn bn relu tanh prelu pool add mul concat gate dropout identity"
+).split()
+
+
+def grow(choose: Any, net: Net, values: list[Value]) -> None:
     """One more layer over a value drawn from those there are."""
-    x = draw(st.sampled_from([values[-1]] * 6 + values[-4:]))
-    kind = draw(
-        st.sampled_from(
-            [
-                "conv3",
-                "conv1",
-                "conv1",
-                "grouped",
-                "deconv",
-                "shared",
-                "reduced",
-                "bn",
-                "bn",
-                "relu",
-                "tanh",
-                "prelu",
-                "pool",
-            ]
-            + ["add", "mul", "concat", "gate", "dropout", "identity"]
-        )
-    )
+    x = choose(st.sampled_from([values[-1]] * 6 + values[-4:]))
+    kind = choose(st.sampled_from(KINDS))
     channels = x.type.shape[0]
     alike = [value for value in values if value.type == x.type]
-    bias = draw(st.booleans())
+    bias = choose(st.booleans())
     match kind:
         case "conv3":
-            y = net.conv(x, draw(st.sampled_from([2, 4])), 3, pad=1, bias=bias, stride=draw(st.sampled_from([1, 1, 2])))
+            y = net.conv(
+                x, choose(st.sampled_from([2, 4])), 3, pad=1, bias=bias, stride=choose(st.sampled_from([1, 1, 2]))
+            )
         case "conv1":
-            y = net.conv(x, draw(st.sampled_from([2, 4, 16])), 1, bias=bias)
+            y = net.conv(x, choose(st.sampled_from([2, 4, 16])), 1, bias=bias)
         case "grouped":
             y = net.conv(x, 2 * channels, 3, pad=1, bias=bias, groups=2 if channels % 2 == 0 else 1)
         case "deconv":
@@ -52,7 +45,7 @@ def grow(draw: Any, net: Net, values: list[Value]) -> None:
         case "shared":
             convs = [v.node for v in values if v.node.op == "conv" and v.node.inputs[0].type.shape[0] == channels]
             convs = [node for node in convs if node.attrs["groups"] == 1 and node.attrs["kernel"] == (1, 1)]
-            first = draw(st.sampled_from(convs or [net.conv(x, 3, 1, bias=bias).node]))
+            first = choose(st.sampled_from(convs or [net.conv(x, 3, 1, bias=bias).node]))
             y = net.conv(x, first.types[0].shape[0], 1, weights=first.inputs[1:], bias=len(first.inputs) > 2)
         case "reduced":
             reduced = [net.layer("relu", net.conv(x, 16, 1)), net.layer("relu", net.conv(x, 3, 1))]
@@ -60,7 +53,7 @@ def grow(draw: Any, net: Net, values: list[Value]) -> None:
         case "pool":
             y = net.layer("maxpool", x, kernel=(3, 3), stride=(1, 1), pad=(1,) * 4)
         case "add" | "mul" | "concat":
-            y = net.layer(kind, x, draw(st.sampled_from(alike)))
+            y = net.layer(kind, x, choose(st.sampled_from(alike)))
         case "gate":
             y = net.layer("mul", x, net.layer("sigmoid", net.layer("avgpool", x, kernel="global")))
         case _:
@@ -69,15 +62,15 @@ def grow(draw: Any, net: Net, values: list[Value]) -> None:
 
 
 @st.composite
-def nets(draw: Any) -> Graph:
+def nets(choose: Any) -> Graph:
     net = Net()
     values = [net.input(4, 6, 5)]
-    for _ in range(draw(st.integers(3, 14))):
-        grow(draw, net, values)
+    for _ in range(choose(st.integers(3, 14))):
+        grow(choose, net, values)
     read = {value for node in net.graph.nodes for value in node.inputs}
     outputs = [value for value in values[1:] if value not in read]
-    if draw(st.booleans()):
-        outputs.append(draw(st.sampled_from(values[1:])))
+    if choose(st.booleans()):
+        outputs.append(choose(st.sampled_from(values[1:])))
     return net.done(**{value.name: value for value in outputs})
 
 
@@ -105,3 +98,31 @@ def test_all_passes_together(graph: Graph) -> None:
 @given(graph=nets(), order=st.permutations(DEFAULT))
 def test_in_any_order(graph: Graph, order: list[Pass]) -> None:
     rewrite(graph, *order)
+
+
+@settings(QUICK, max_examples=40)
+@given(graph=nets())
+def test_training_steps(graph: Graph) -> None:
+    step = training_step(graph)
+    after, _ = run_passes(step, mode=Mode.TRAINING, verify=True)
+    expected, found = run_step(step), run_step(after)
+    assert list(expected) == list(found)
+    for name, value in expected.items():
+        assert np.abs(found[name] - value).max() <= 1e-11 * max(1.0, np.abs(value).max()), name
+
+
+def training_step(graph: Graph) -> Graph:
+    """One step of fitting the first output to a target."""
+    graph, _ = graph.copy()
+    build = builder(graph)
+    fitted = next(iter(graph.outputs.values()))
+    loss = build.op("mse", [fitted, build.input("target", fitted.type)], name="loss").output
+    return training_graph(graph, loss, optimizer=("sgd", {"momentum": 0.9, "weight_decay": 1e-4}))
+
+
+def run_step(step: Graph) -> dict[str, Array]:
+    counters = {"lr": np.array(0.1), "step": np.array(3), "seed": np.array(5)}
+    drawn = {node.name: draw(node.name, node.types[0].full_shape(2)) for node in step.inputs}
+    params = {node.name: parameter(node) for node in step.params}
+    run = Interpreter(step).run({**drawn, **counters}, params)
+    return {**run.outputs, **run.updates}
