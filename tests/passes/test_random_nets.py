@@ -18,10 +18,10 @@ from netdsl.passes.base import Mode, Pass
 from netdsl.reference import Interpreter
 from tests.passes.nets import Net, draw, parameter, rewrite
 
-
-KINDS = (
-    "conv3 conv1 conv1 grouped deconv shared reduced bn bn relu tanh prelu pool add mul concat gate dropout identity"
-).split()
+KINDS = [
+    *("conv3", "conv1", "conv1", "grouped", "deconv", "shared", "reduced", "bn", "bn"),
+    *("relu", "tanh", "prelu", "pool", "add", "mul", "concat", "gate", "dropout", "identity"),
+]
 
 
 def grow(choose: Any, net: Net, values: list[Value]) -> None:
