@@ -27,6 +27,7 @@ from netdsl_llvm.kernels.sliding import (
     without_strides,
 )
 from netdsl_llvm.layouts import PackedFilter
+from netdsl_llvm.ordering import Order, best_order
 from netdsl_llvm.tiling import PixelTiles, Split, cut, pixel_limit
 
 
@@ -41,9 +42,16 @@ def call(
     }  # fmt: skip
     integers |= stride_arguments(sliding, epilogue)
     shape, shared = without_strides(sliding, epilogue)
-    f = _smallest(filter)
-    key = f"correlate_{shape.title}_{digest((f, shape))}{shared.key}"
-    run.call(key, lambda k: _Builder(k, f, *with_strides(k, shape, shared)).build(), places, integers)
+    f, order = _smallest(filter), _order(run, filter, sliding)
+    key = f"correlate_{shape.title}_{digest((f, order, shape))}{shared.key}"
+    run.call(key, lambda k: _Builder(k, f, order, *with_strides(k, shape, shared)).build(), places, integers)
+
+
+def _order(run: RunBuilder, f: PackedFilter, s: Sliding) -> Order:
+    rows = cut(s.rows, s.cols, pixel_limit(run.target.registers, f.vectors)).rows.parts
+    sample = 4 * max(s.x.cb * f.input_blocks, s.x.h * s.rows)
+    weights = 4 * f.tiles * f.span * s.tap_rows.count * s.tap_cols.count * f.tap_stride
+    return best_order(sample, weights, s.batch, f.tiles, rows)
 
 
 def _tail(f: PackedFilter) -> int:
@@ -64,23 +72,36 @@ def _smallest(f: PackedFilter) -> PackedFilter:
 class _Builder:
     k: Kernel
     filter: PackedFilter
+    order: Order
     s: Sliding
     epilogue: Epilogue
 
     def build(self) -> None:
-        """Work items are (filter tile, sample, row of pixel tiles): weights stay in the cache over all pixels."""
+        """Work items are filter tile, sample and row of pixel tiles, in the order that suits the caches."""
         k, f, s = self.k, self.filter, self.s
         vectors, rest = f.vectors, f.output_vectors % f.vectors
         tiles = cut(s.rows, s.cols, pixel_limit(k.target.registers, vectors))
         begin, end = k.share(k.mul(k.arg("filter_tiles"), s.batch * tiles.rows.parts))
         with k.loop(begin, end) as item:
-            tile, n, row = k.split(item, s.batch, tiles.rows.parts)
+            tile, n, row = self._work_item(item, tiles.rows.parts)
             by_vectors(
                 k,
                 k.compare("<", tile, k.sub(k.arg("filter_tiles"), 1)),
                 (vectors, rest),
                 lambda count: self._row_of_tiles(tiles, count, tile, n, row),
             )
+
+    def _work_item(self, item: Index, rows: int) -> tuple[Index, Index, Index]:
+        """Filter tile, sample and row of tiles of a work item."""
+        k, filter_tiles = self.k, self.k.arg("filter_tiles")
+        match self.order:
+            case Order.ROWS_LAST:
+                tile, n, row = k.split(item, self.s.batch, rows)
+            case Order.SAMPLES_FIRST:
+                n, tile, row = k.split(item, filter_tiles, rows)
+            case Order.TILES_LAST:
+                n, row, tile = k.split(item, rows, filter_tiles)
+        return tile, n, row
 
     def _row_of_tiles(self, tiles: PixelTiles, vectors: int, tile: Index, n: Index, row: Index) -> None:
         for_part(
