@@ -51,13 +51,17 @@ class ThreadPool:
             self._submit(self._address, function, argument, threads)
 
     def stop(self) -> None:
-        """End the workers."""
-        with self._lock:
+        """End the workers; not if a job is running and does not end soon, for the process is about to."""
+        if not self._lock.acquire(timeout=1.0):
+            return
+        try:
             self._state.view(np.int64)[_STOP // 8] = 1
             self._submit(self._address, 0, None, 1)
             for worker in self._workers:
                 worker.join(timeout=1.0)
             self._workers.clear()
+        finally:
+            self._lock.release()
 
     def _start_worker(self) -> None:
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from netdsl.plan.layout import canonical
-from netdsl.plan.plan import Step, View
+from netdsl.plan.plan import View
 from netdsl_llvm.emit import Index, Kernel, Value
 from netdsl_llvm.kernels.access import blocked, own_access
 from netdsl_llvm.kernels.space import Space
@@ -21,8 +20,8 @@ class Pixels:
     lanes: int
 
     @staticmethod
-    def of(step: Step, views: Mapping[str, View], lanes: int) -> Pixels:
-        layout = blocked(step.outputs[0] if step.outputs[0] in views.values() else next(iter(views.values())), lanes)
+    def of(views: Mapping[str, View], lanes: int) -> Pixels:
+        layout = blocked(next(iter(views.values())), lanes)
         accesses = {name: own_access(view, lanes) for name, view in views.items()}
         space = Space(layout.batch, layout.blocks, layout.height, layout.width, accesses)
         return Pixels(space, layout.channels, lanes)
@@ -75,8 +74,3 @@ class Pixels:
             value = self.keep(k, term(loop.index), loop.index, float("-inf"))
             loop.carry([k.maximum(loop.carried[0], value)])
         return k.splat(k.fold(loop.results[0], k.maximum))
-
-
-def channels_of(step: Step) -> int:
-    """Channels of operand 0."""
-    return canonical(step.input_types[0].shape)[0]

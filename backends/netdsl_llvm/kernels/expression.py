@@ -118,11 +118,16 @@ class Epilogue:
 
     def apply(self, k: Kernel, value: Value, n: Index, cb: Index, h: Index, w: Index) -> Value:
         """What is stored at sample n, channel block cb, row h, column w when the kernel's own result is `value`."""
+        operands = [
+            access.load(k, k.arg(f"e{index}"), access.offset(k, n, cb, h, w))
+            for index, access in enumerate(self.accesses)
+        ]
+        return self.combine(k, value, operands, cb)
+
+    def combine(self, k: Kernel, value: Value, operands: Sequence[Value], cb: Index) -> Value:
+        """As `apply`, with the operands' lanes given."""
         if self.expr is not None:
-            operands = {0: value}
-            for index, access in enumerate(self.accesses):
-                operands[index + 1] = access.load(k, k.arg(f"e{index}"), access.offset(k, n, cb, h, w))
-            value = emit_expression(k, self.expr, operands)
+            value = emit_expression(k, self.expr, dict(enumerate([value, *operands])))
         if self.masks:
             value = k.keep_lanes(value, k.sub(self.channels, k.mul(cb, k.lanes)))
         return value

@@ -50,7 +50,7 @@ class Labels:
 def emit(run: RunBuilder, step: Step) -> None:
     """(logits, label) -> the mean of -log softmax(logits)[label] over the positions that count."""
     labels = Labels.of(step.inputs[1], step.input_types[1], step.attrs.get("ignore"), run.target.lanes)
-    pixels = Pixels.of(step, {"logits": step.inputs[0]}, run.target.lanes)
+    pixels = Pixels.of({"logits": step.inputs[0]}, run.target.lanes)
     pointers: dict[str, Any] = {"logits": step.inputs[0], "label": step.inputs[1], "partial": step.scratch}
     key = digest((pixels.key, labels))
     run.call(f"cross_entropy_{key}", lambda k: _rows(k, pixels.bound(k), labels), pointers, pixels.space.arguments())
@@ -64,7 +64,7 @@ def emit_grad(run: RunBuilder, step: Step) -> None:
     """(g, logits, label) -> dlogits."""
     labels = Labels.of(step.inputs[2], step.input_types[2], step.attrs.get("ignore"), run.target.lanes)
     views = {"logits": step.inputs[1], "dx": step.outputs[0]}
-    pixels = Pixels.of(step, views, run.target.lanes)
+    pixels = Pixels.of(views, run.target.lanes)
     pointers: dict[str, Any] = views | {"g": step.inputs[0], "label": step.inputs[2]}
     pointers["partial"] = step.scratch or step.inputs[0]
     arguments = pixels.space.arguments()

@@ -97,7 +97,7 @@ class Strips:
 def emit(run: RunBuilder, step: Step) -> None:
     """x -> x * base^-beta."""
     views = {"x": step.inputs[0], "y": step.outputs[0]}
-    pixels = Pixels.of(step, views, run.target.lanes)
+    pixels = Pixels.of(views, run.target.lanes)
     window = Window.of(step, pixels)
     key = f"lrn_{digest((pixels.key, window))}"
     run.call(key, lambda k: _forward(k, pixels.bound(k), window), views, pixels.space.arguments())
@@ -106,7 +106,7 @@ def emit(run: RunBuilder, step: Step) -> None:
 def emit_grad(run: RunBuilder, step: Step) -> None:
     """(g, x) -> dx."""
     views = {"g": step.inputs[0], "x": step.inputs[1], "y": step.outputs[0]}
-    pixels = Pixels.of(step, views, run.target.lanes)
+    pixels = Pixels.of(views, run.target.lanes)
     window = Window.of(step, pixels)
     key = f"lrn_grad_{digest((pixels.key, window))}"
     run.call(key, lambda k: _backward(k, pixels.bound(k), window), views, pixels.space.arguments())

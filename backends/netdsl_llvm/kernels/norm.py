@@ -9,7 +9,7 @@ from netdsl.plan.plan import Step
 from netdsl_llvm import vmath
 from netdsl_llvm.codegen import RunBuilder
 from netdsl_llvm.emit import FLOAT, Index, Kernel, Value
-from netdsl_llvm.kernels.expression import digest
+from netdsl_llvm.kernels.expression import Epilogue, digest
 from netdsl_llvm.kernels.walk import Walk
 
 _FORWARD = ("y", "mean", "inverse", "new_mean", "new_var")
@@ -19,18 +19,23 @@ def emit_train(run: RunBuilder, step: Step) -> None:
     """(x, weight, bias, running mean, running var) -> (y, mean, inverse std, running mean', running var')."""
     assert step.scratch is not None
     lanes, eps, momentum = run.target.lanes, float(step.attrs["eps"]), float(step.attrs["momentum"])
-    operands = dict(zip(("x", "weight", "bias", "old_mean", "old_var"), step.inputs, strict=True))
+    operands = dict(zip(("x", "weight", "bias", "old_mean", "old_var"), step.inputs, strict=False))
+    epilogue = Epilogue.of(step, lanes)
     results = dict(zip(_FORWARD, step.outputs, strict=True))
-    walk = Walk.over({"x": step.inputs[0], "y": step.outputs[0]}, lanes)
+    extra = {f"e{index}": access for index, access in enumerate(epilogue.accesses)}
+    walk = Walk.over({"x": step.inputs[0], "y": step.outputs[0]}, lanes, extra)
     integers = walk.arguments() | {"channels": canonical(step.input_types[0].shape)[0]}
     means, squares = step.scratch, run.k.at(run.pointer(step.scratch), walk.items * lanes)
     sums: dict[str, Any] = {"x": operands["x"], "y": results["y"], "means": means, "squares": squares}
-    run.call("bn_sum", lambda k: _sum(k, walk.bound(k)), sums, integers)
+    sums |= epilogue.pointers
+    modes = digest(walk.space.modes)
+    run.call(f"bn_sum_{modes}", lambda k: _sum(k, walk.bound(k)), sums, integers)
     run.barrier()
-    run.call("bn_squares", lambda k: _squares(k, walk.bound(k)), sums, integers)
+    run.call(f"bn_squares_{modes}", lambda k: _squares(k, walk.bound(k)), sums, integers)
     run.barrier()
-    key = f"bn_normalize_{digest((eps, momentum))}"
-    run.call(key, lambda k: _normalize(k, walk.bound(k), eps, momentum), sums | operands | results, integers)
+    key = f"bn_normalize_{digest((walk.space.modes, epilogue.key, eps, momentum))}"
+    pointers = sums | operands | results
+    run.call(key, lambda k: _normalize(k, walk.bound(k), epilogue, eps, momentum), pointers, integers)
 
 
 def emit_grad(run: RunBuilder, step: Step) -> None:
@@ -82,7 +87,7 @@ def _squares(k: Kernel, walk: Walk) -> None:
     walk.each(k, item)
 
 
-def _normalize(k: Kernel, walk: Walk, eps: float, momentum: float) -> None:
+def _normalize(k: Kernel, walk: Walk, epilogue: Epilogue, eps: float, momentum: float) -> None:
     def item(cb: Index, chunk: Index) -> None:
         lane = k.mul(cb, k.lanes)
         mean, squares = _mean(k, walk, cb), walk.total(k, k.arg("squares"), cb, 1)[0]
@@ -99,7 +104,9 @@ def _normalize(k: Kernel, walk: Walk, eps: float, momentum: float) -> None:
 
         def pixel(rows: dict[str, Value], w: Index) -> None:
             centred = k.b.fsub(walk.space.load(k, rows, "x", w), mean)
-            walk.space.store(k, rows, "y", w, k.fma(centred, scale, bias))
+            others = [walk.space.load(k, rows, f"e{index}", w) for index in range(len(epilogue.accesses))]
+            value = epilogue.combine(k, k.fma(centred, scale, bias), others, cb)
+            walk.space.store(k, rows, "y", w, value)
 
         walk.pixels(k, cb, chunk, pixel)
 

@@ -100,13 +100,9 @@ Holders = tuple[tuple[int, ...], tuple[int, ...]]
 
 def _holders(spans: Spans, length: int) -> Holders:
     """First window and end of the windows that hold each position; windows start and stop in order."""
-    firsts = tuple(_count(stop <= at for stop in spans.stops) for at in range(length))
-    ends = tuple(_count(start <= at for start in spans.starts) for at in range(length))
+    firsts = tuple(sum(stop <= at for stop in spans.stops) for at in range(length))
+    ends = tuple(sum(start <= at for start in spans.starts) for at in range(length))
     return firsts, tuple(max(first, end) for first, end in zip(firsts, ends, strict=True))
-
-
-def _count(flags: Any) -> int:
-    return sum(1 for flag in flags if flag)
 
 
 @dataclass(frozen=True)

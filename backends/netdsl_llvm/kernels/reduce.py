@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netdsl.diagnostics import Unsupported
-from netdsl.ir.scalar import Expr
+from netdsl.ir.scalar import Expr, Var
 from netdsl.ops.base import get
 from netdsl.ops.mean_loss import MeanLoss
 from netdsl.plan.layout import canonical
@@ -33,8 +33,6 @@ def emit_sum_to(run: RunBuilder, step: Step) -> None:
     if keeps == _Kept(False, True, False, False):
         _emit_channels(run, step)
     elif keeps == _Kept(False, False, False, False):
-        from netdsl.ir.scalar import Var
-
         _emit_total(run, step, Var(0), ("a",), 1.0)
     else:
         _emit_kept(run, step, keeps)

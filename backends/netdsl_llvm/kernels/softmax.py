@@ -12,7 +12,7 @@ from netdsl_llvm.kernels.channels import Pixels
 def emit(run: RunBuilder, step: Step) -> None:
     """`softmax` or `log_softmax`."""
     views = {"x": step.inputs[0], "y": step.outputs[0]}
-    pixels = Pixels.of(step, views, run.target.lanes)
+    pixels = Pixels.of(views, run.target.lanes)
     build = _softmax if step.op == "softmax" else _log_softmax
     run.call(f"{step.op}_{pixels.key}", lambda k: build(k, pixels.bound(k)), views, pixels.space.arguments())
 
@@ -20,7 +20,7 @@ def emit(run: RunBuilder, step: Step) -> None:
 def emit_grad(run: RunBuilder, step: Step) -> None:
     """(g, y) -> dx of `softmax` or `log_softmax`."""
     views = {"g": step.inputs[0], "y": step.inputs[1], "dx": step.outputs[0]}
-    pixels = Pixels.of(step, views, run.target.lanes)
+    pixels = Pixels.of(views, run.target.lanes)
     build = _softmax_grad if step.op == "softmax_grad" else _log_softmax_grad
     run.call(f"{step.op}_{pixels.key}", lambda k: build(k, pixels.bound(k)), views, pixels.space.arguments())
 

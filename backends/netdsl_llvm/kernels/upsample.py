@@ -19,22 +19,22 @@ Taps = tuple[Tap, ...]
 
 def emit(run: RunBuilder, step: Step) -> None:
     """x -> y, two neighbours along each axis weighed by distance, or the nearest."""
-    resample = _resample(run, step, 0, step.input_types[0].shape)
+    resample = _resample(run, step, step.input_types[0].shape)
     pointers: dict[str, Any] = {"x": step.inputs[0], "y": step.outputs[0]}
     run.call(f"upsample_{digest(resample)}", resample.forward, pointers)
 
 
 def emit_grad(run: RunBuilder, step: Step) -> None:
     """g -> dx: each position's share goes back to the pixels it came from."""
-    resample = _resample(run, step, 0, step.attrs["shape"])
+    resample = _resample(run, step, step.attrs["shape"])
     pointers: dict[str, Any] = {"x": step.inputs[0], "y": step.outputs[0]}
     run.call(f"upsample_grad_{digest(resample)}", resample.backward, pointers)
 
 
-def _resample(run: RunBuilder, step: Step, operand: int, small: tuple[int, ...]) -> _Resample:
+def _resample(run: RunBuilder, step: Step, small: tuple[int, ...]) -> _Resample:
     lanes = run.target.lanes
     rows, columns = (tuple(axis_taps(step.attrs, n, m)) for n, m in zip(small[1:], step.attrs["size"], strict=True))
-    x, y = own_access(step.inputs[operand], lanes), own_access(step.outputs[0], lanes)
+    x, y = own_access(step.inputs[0], lanes), own_access(step.outputs[0], lanes)
     return _Resample(x, y, blocked(step.outputs[0], lanes), rows, columns)
 
 

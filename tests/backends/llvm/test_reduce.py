@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from netdsl.ir.scalar import Var, maximum, sigmoid
 from netdsl.ir.types import TensorType
 from tests.backends.llvm.harness import TARGETS, check, compiled, random_arrays, single_op, spread
 
@@ -54,6 +55,16 @@ def test_batch_normalization(shape: tuple[int, ...], batch: int, target: str) ->
     arrays = random_arrays([TensorType(shape), TensorType(shape), *[channel] * 3], batch)
     kinds = [TensorType(shape), TensorType(shape), *[channel] * 3]
     check("bn_train_grad", {}, kinds, target=target, batch=batch, arrays=arrays, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("shape", [(21, 5, 6), (33, 40, 40)], ids=str)
+def test_batch_normalization_with_an_epilogue(shape: tuple[int, ...], target: str) -> None:
+    channel = TensorType(shape[:1], False)
+    kinds = [TensorType(shape), *[channel] * 4, TensorType(shape), TensorType((shape[0], 1, 1))]
+    expr = maximum(Var(0) + Var(1), 0.0) + sigmoid(Var(2))
+    attrs = {"eps": 1e-5, "momentum": 0.1}
+    check("bn_train", attrs, kinds, target=target, batch=2, epilogue=expr, extra=2, tolerance=1e-5, threads=2)
 
 
 def test_statistics_of_a_channel_far_from_zero() -> None:
