@@ -157,6 +157,10 @@ class UserError(Exception):
         self.diagnostics = tuple(diagnostics)
         super().__init__("; ".join(item.title for item in self.diagnostics))
 
+    def __str__(self) -> str:
+        """As on a terminal: from Python, too, an error shows its place."""
+        return render(self.diagnostics, color=False)
+
     @classmethod
     def of(
         cls,

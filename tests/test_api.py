@@ -144,3 +144,11 @@ def test_train_a_loaded_network(tmp_path: Path) -> None:
     path.write_text(LINEAR)
     result = netdsl.Trainer(netdsl.load(path), "digits", out=tmp_path / "run").fit()
     assert result.test["top1"] > 0.7
+
+
+def test_an_error_shows_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "slip.net"
+    path.write_text("net Slip { input x: [3]\noutput y = x -> rleu }")
+    with pytest.raises(netdsl.UserError) as caught:
+        netdsl.load(path)
+    assert f"{path}:2:17" in str(caught.value) and "did you mean `relu`?" in str(caught.value)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from netdsl.cli.common import json_option, print_json, session_of
+from netdsl.diagnostics import UserError
 from netdsl.driver import usable_cores
 
 REQUIRED = ("numpy", "lark", "networkx", "click", "rich", "safetensors", "Pillow")
@@ -65,8 +66,9 @@ def _targets(problems: list[str]) -> dict[str, Any]:
         try:
             targets[name] = {"works": True, **find_backend(name).describe()}
         except Exception as error:  # whatever is wrong with a backend is what the doctor is asked for
-            targets[name] = {"works": False, "reason": str(error)}
-            problems.append(f"the target {name} does not work: {error}")
+            reason = error.diagnostics[0].title if isinstance(error, UserError) else str(error)
+            targets[name] = {"works": False, "reason": reason}
+            problems.append(f"the target {name} does not work: {reason}")
     if not targets:
         problems.append("no target is installed")
     return targets
