@@ -186,9 +186,16 @@ def _zip(*values: Known) -> list[tuple[Known, ...]]:
 
 
 def _rounded(function: str, value: Known) -> int:
-    (number,) = _numbers(function, [value])
-    rounded = {"floor": math.floor, "ceil": math.ceil, "round": lambda x: math.floor(x + 0.5)}[function](number)
-    return int(bounded(rounded))
+    if not is_number(value):
+        raise Failure(Code.WRONG_TYPE, f"`{function}` needs a number, found {describe(value)}")
+    return int(bounded(_ROUNDINGS[function](value)))
+
+
+_ROUNDINGS: dict[str, Callable[[float], int]] = {
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "round": lambda value: math.floor(value + 0.5),
+}
 
 
 FUNCTIONS: dict[str, tuple[int, int, Callable[..., Known]]] = {

@@ -206,8 +206,9 @@ class Run:
 
     def claim(self, name: str, span: Span) -> bool:
         """Take a full name of a layer, block or group; reports when it is taken already."""
-        first = self.taken.setdefault(name, span)
-        if first is span:
+        first = self.taken.get(name)
+        if first is None:
+            self.taken[name] = span
             return True
         same = first == span
         self.error(
@@ -215,7 +216,7 @@ class Run:
             f"two layers are named `{name}`",
             span,
             secondary=() if same else [Label(first, "the first one")],
-            help=f"number them: `as {name.rsplit('.', 1)[-1]}[i]` with a loop variable `i`" if same else None,
+            help=_number_them(name.rsplit(".", 1)[-1]) if same else None,
         )
         return False
 
@@ -261,3 +262,7 @@ class Run:
                 Code.LIMIT_NODES, f"a network may have at most {limits.MAX_NODES:,} layers and weights", span
             )
         return self.graph.add(node)
+
+
+def _number_them(own: str) -> str:
+    return f"number them in a loop, `as {own}[i]`, or name a repetition as a whole, `(...) * n as {own}`"

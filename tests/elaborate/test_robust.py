@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from netdsl.diagnostics import UserError, render
 from netdsl.elaborate import buildable_nets, elaborate, load_program
+from netdsl.ir.verify import graph_errors
+from netdsl.ops import infer_types
 from netdsl.source import Source
+from tests.elaborate.programs import Writer
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "tests" / "errors").glob("N0[234]*.net")) + [
@@ -59,3 +62,16 @@ def test_long_files_take_linear_time() -> None:
 
     seconds(20)
     assert seconds(2000) < 30 * max(seconds(200), 0.01)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10**9), st.sampled_from([0.0, 0.02, 0.1]))
+def test_random_programs_give_a_sound_graph_or_a_user_error(seed: int, chaos: float) -> None:
+    text = Writer(seed, chaos).program()
+    try:
+        model = elaborate(load_program(Source("random.net", text)))
+    except UserError as error:
+        assert render(error.diagnostics, color=False)
+        return
+    assert graph_errors(model.graph, infer_types) == []
+    assert model.train is None or graph_errors(model.train.graph, infer_types) == []
