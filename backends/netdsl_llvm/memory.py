@@ -24,7 +24,9 @@ def aligned_zeros(floats: int) -> npt.NDArray[np.float32]:
         start = -raw.ctypes.data % ARENA_ALIGNMENT
         return raw[start : start + size].view(np.float32)[:floats]
     rounded = -(-size // HUGE_PAGE) * HUGE_PAGE
-    block = mmap.mmap(-1, rounded)
+    # Private: a forked process gets memory of its own, and huge pages are not subject to the rules of shared memory.
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    block = mmap.mmap(-1, rounded, **private)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         block.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(block, np.float32)[:floats]
