@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+_FILES: dict[str, dict[str, str]] = {
+    "classification/alexnet.net": {"alexnet": "AlexNet"},
+    "classification/alexnet_torchvision.net": {"alexnet_torchvision": "AlexNetTorchvision"},
+    "classification/densenet.net": {f"densenet{depth}": f"DenseNet{depth}" for depth in (121, 161, 169, 201)},
+    "classification/googlenet.net": {"googlenet": "GoogLeNet"},
+    "classification/lenet5.net": {"lenet5": "LeNet5"},
+    "classification/resnet18.net": {"resnet18": "ResNet18", "resnet34": "ResNet34"},
+    "classification/resnet50.net": {f"resnet{depth}": f"ResNet{depth}" for depth in (50, 101, 152)},
+    "classification/resnet_v1.net": {f"resnet{depth}_v1": f"ResNet{depth}_v1" for depth in (50, 101, 152)},
+    "classification/resnext.net": {
+        f"resnext{depth}_{groups}": f"ResNeXt{depth}_{groups}"
+        for depth in (50, 101)
+        for groups in ("1x64d", "2x40d", "4x24d", "8x14d", "32x4d")
+    },
+    "classification/se_resnet.net": {
+        "se_resnet50": "SEResNet50",
+        "se_resnet101": "SEResNet101",
+        "se_resnet152": "SEResNet152",
+        "se_resnext50": "SEResNeXt50",
+        "se_resnext101": "SEResNeXt101",
+    },
+    "classification/se_vgg16.net": {"se_vgg16": "SEVGG16"},
+    "classification/senet154.net": {"senet154": "SENet154"},
+    "classification/vgg.net": {
+        "vgg_a": "VGG_A",
+        "vgg_a_lrn": "VGG_A_LRN",
+        "vgg_b": "VGG_B",
+        "vgg_c": "VGG_C",
+        "vgg_d": "VGG_D",
+        "vgg_e": "VGG_E",
+        "vgg16_bn": "VGG16_BN",
+    },
+    "segmentation/unet.net": {"unet": "UNet"},
+    "segmentation/unet_bn.net": {"unet_bn": "UNetBN"},
+}
+
 NETWORKS: dict[str, tuple[str, str]] = {
-    "alexnet": ("classification/alexnet.net", "AlexNet"),
-    "alexnet_torchvision": ("classification/alexnet_torchvision.net", "AlexNetTorchvision"),
-    "densenet121": ("classification/densenet121.net", "DenseNet121"),
-    "googlenet": ("classification/googlenet.net", "GoogLeNet"),
-    "lenet5": ("classification/lenet5.net", "LeNet5"),
-    "resnet18": ("classification/resnet18.net", "ResNet18"),
-    "resnet50": ("classification/resnet50.net", "ResNet50"),
-    "resnet101": ("classification/resnet50.net", "ResNet101"),
-    "resnext50_32x4d": ("classification/resnext50_32x4d.net", "ResNeXt50_32x4d"),
-    "se_resnet50": ("classification/se_resnet50.net", "SEResNet50"),
-    "unet": ("segmentation/unet.net", "UNet"),
-    "unet_bn": ("segmentation/unet_bn.net", "UNetBN"),
-    "vgg_a": ("classification/vgg.net", "VGG_A"),
-    "vgg_d": ("classification/vgg.net", "VGG_D"),
+    name: (file, net) for file, nets in _FILES.items() for name, net in nets.items()
 }
 """Name behind ``zoo:`` -> (file, relative to this folder; net in it)."""

@@ -1,0 +1,19 @@
+"""Which zoo networks are run, not only read: of each file one or two, with ``NETDSL_TEST_FULL=1`` all."""
+
+from __future__ import annotations
+
+import os
+
+from netdsl.resolve import zoo_names
+
+CHOSEN = [
+    "alexnet", "alexnet_torchvision", "densenet121", "googlenet", "lenet5", "resnet101", "resnet18", "resnet50",
+    "resnet50_v1", "resnext50_32x4d", "se_resnet50", "se_resnext50", "se_vgg16", "unet", "unet_bn", "vgg_a_lrn",
+    "vgg_d",
+]  # fmt: skip
+RUN = zoo_names() if os.environ.get("NETDSL_TEST_FULL") == "1" else CHOSEN
+SIDES = {
+    "resnet101": 96, "resnet50_v1": 64, "se_resnext50": 64, "se_vgg16": 64, "unet": 188, "unet_bn": 80,
+    "vgg_a_lrn": 64, "vgg_d": 64,
+}  # fmt: skip
+"""Pixels a side for those that take long at their own size."""
