@@ -9,6 +9,8 @@ from dataclasses import dataclass
 LATENCY_CYCLES = 4
 # Loop and address work of a tile, in cycles for every step of the innermost loop: breaks ties towards larger tiles.
 TILE_OVERHEAD = 0.25
+# What a tile that takes every register loses: none is left to load ahead of its use.
+ALL_REGISTERS = 1.08
 
 
 @dataclass(frozen=True)
@@ -81,5 +83,7 @@ def _grid_cost(vectors: int, grid: tuple[int, int], registers: int) -> float:
         for _, width, col_count in tiles.cols.pieces:
             pixels = height * width
             cycles = max(vectors * pixels / 2, (vectors + pixels) / 2, LATENCY_CYCLES)
+            if vectors * pixels + vectors + 1 >= registers:
+                cycles *= ALL_REGISTERS
             total += row_count * col_count * (cycles + TILE_OVERHEAD)
     return total
