@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import numpy as np
 from netdsl.driver import Origin, load
 from netdsl.elaborate import Model
 from netdsl.ir.graph import Graph
+from netdsl.ir.types import DType
 from netdsl.resolve import resolve
 
 Array = np.ndarray[Any, Any]
+FULL = os.environ.get("NETDSL_TEST_FULL") == "1"
+"""Whether tests may take many minutes."""
 
 
 def zoo_model(name: str, side: int | None = None, folder: Path | None = None, **arguments: object) -> Model:
@@ -63,3 +67,20 @@ def image(graph: Graph, batch: int, seed: int = 0) -> dict[str, Array]:
     """Normally distributed pixels for the one input."""
     [node] = graph.inputs
     return {node.name: np.random.default_rng(seed).standard_normal(node.types[0].full_shape(batch), np.float32)}
+
+
+def step_inputs(graph: Graph, batch: int, step: int) -> dict[str, Array]:
+    """What a training step over ``image`` and class numbers reads, a function of ``step``."""
+    rng = np.random.default_rng((batch, step))
+    given: dict[str, Array] = {
+        "lr": np.array(0.01, np.float32),
+        "step": np.array(step, np.int32),
+        "seed": np.array(7, np.int32),
+    }
+    for node in graph.inputs:
+        shape = node.types[0].full_shape(batch)
+        if node.types[0].dtype is DType.I32 and node.name not in given:
+            given[node.name] = rng.integers(0, 10, shape, dtype=np.int32)
+        elif node.name not in given:
+            given[node.name] = rng.standard_normal(shape, np.float32)
+    return {node.name: given[node.name] for node in graph.inputs}

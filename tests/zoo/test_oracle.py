@@ -8,26 +8,26 @@ Networks whose oracle takes long are run at a smaller input here, and at their o
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from netdsl.backend import backend_names, find_backend
+from netdsl.diagnostics import DeviceMissing
 from netdsl.driver import Build, make_executor
 from netdsl.ir.graph import Graph
 from netdsl.reference import Interpreter
-from netdsl.resolve import zoo_names
-from tests.zoo.nets import image, show_scores, used_parameters, zoo_model
+from tests.zoo.chosen import RUN, SIDES
+from tests.zoo.nets import FULL, image, show_scores, used_parameters, zoo_model
 
 PROMISED, SCORES = 1e-4, 2e-5
-FULL = os.environ.get("NETDSL_TEST_FULL") == "1"
-SMALLER = {"vgg_a": 64, "vgg_d": 64, "resnet101": 96, "unet": 188, "unet_bn": 80}
+DEVICES = [f"{name}:{device}" for name in backend_names() for device in find_backend(name).devices]
 WITHOUT_PASSES = ["lenet5", "resnet18", "googlenet", "densenet121", "unet"]
 
 
 def graph_of(name: str, folder: Path, full: bool = FULL) -> Graph:
-    graph = zoo_model(name, None if full else SMALLER.get(name), folder).graph
+    graph = zoo_model(name, None if full else SIDES.get(name), folder).graph
     show_scores(graph)
     return graph
 
@@ -45,7 +45,7 @@ def check(graph: Graph, build: Build) -> None:
         assert difference <= (SCORES if name == "scores" else PROMISED), (name, difference)
 
 
-@pytest.mark.parametrize("name", zoo_names())
+@pytest.mark.parametrize("name", RUN)
 def test_a_network_computes_what_its_graph_says(name: str, tmp_path: Path) -> None:
     check(graph_of(name, tmp_path), Build(threads=2))
 
@@ -53,3 +53,14 @@ def test_a_network_computes_what_its_graph_says(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", WITHOUT_PASSES)
 def test_without_passes_and_with_several_samples(name: str, tmp_path: Path) -> None:
     check(graph_of(name, tmp_path, full=False), Build(threads=2, batch=3 if name == "lenet5" else 2, passes=[]))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["googlenet", "se_resnet50", "densenet121"] if FULL else ["googlenet"])
+def test_on_every_kind_of_cpu_that_this_one_can_stand_for(name: str, device: str, tmp_path: Path) -> None:
+    graph = zoo_model(name, 64, tmp_path).graph
+    show_scores(graph)
+    try:
+        check(graph, Build(target=device, threads=2))
+    except DeviceMissing:
+        pytest.skip(f"this machine cannot run code for {device}")
