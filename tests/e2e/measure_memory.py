@@ -18,13 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import netdsl_llvm.runtime as runtime
 import numpy as np
-from netdsl_llvm.target import ARENA_ALIGNMENT
 
+import netdsl_llvm.runtime as runtime
 from netdsl.driver import Build, find_device, make_plan, optimize
 from netdsl.report.default_step import default_step
 from netdsl.weights.initialize import initial_parameters
+from netdsl_llvm.target import ARENA_ALIGNMENT
 from tests.zoo.nets import step_inputs, zoo_model
 
 Array = np.ndarray[Any, Any]
