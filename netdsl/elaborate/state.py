@@ -216,7 +216,7 @@ class Run:
             f"two layers are named `{name}`",
             span,
             secondary=() if same else [Label(first, "the first one")],
-            help=_number_them(name.rsplit(".", 1)[-1]) if same else None,
+            help=_number_them(name.rsplit(".", 1)[-1]) if same else "name one of them otherwise: `stage as name`",
         )
         return False
 
