@@ -4,13 +4,25 @@ from __future__ import annotations
 
 _FILES: dict[str, dict[str, str]] = {
     "classification/alexnet.net": {"alexnet": "AlexNet"},
+    "classification/alexnet_lecture.net": {"alexnet_lecture": "AlexNetLecture"},
     "classification/alexnet_torchvision.net": {"alexnet_torchvision": "AlexNetTorchvision"},
+    "classification/bn_inception.net": {"bn_inception": "BNInception", "se_bn_inception": "SEBNInception"},
+    "classification/darknet19.net": {"darknet19": "Darknet19"},
+    "classification/darknet53.net": {"darknet53": "Darknet53"},
     "classification/densenet.net": {f"densenet{depth}": f"DenseNet{depth}" for depth in (121, 161, 169, 201)},
     "classification/googlenet.net": {"googlenet": "GoogLeNet"},
+    "classification/googlenet_torchvision.net": {"googlenet_torchvision": "GoogLeNetTorchvision"},
+    "classification/inception_resnet_v2.net": {
+        "inception_resnet_v2": "InceptionResNet_v2",
+        "se_inception_resnet_v2": "SEInceptionResNet_v2",
+    },
     "classification/lenet5.net": {"lenet5": "LeNet5"},
+    "classification/overfeat_accurate.net": {"overfeat_accurate": "OverFeatAccurate"},
+    "classification/overfeat_fast.net": {"overfeat_fast": "OverFeatFast"},
     "classification/resnet18.net": {"resnet18": "ResNet18", "resnet34": "ResNet34"},
     "classification/resnet50.net": {f"resnet{depth}": f"ResNet{depth}" for depth in (50, 101, 152)},
     "classification/resnet_v1.net": {f"resnet{depth}_v1": f"ResNet{depth}_v1" for depth in (50, 101, 152)},
+    "classification/resnet_v2.net": {f"resnet{depth}_v2": f"ResNet{depth}_v2" for depth in (101, 152)},
     "classification/resnext.net": {
         f"resnext{depth}_{groups}": f"ResNeXt{depth}_{groups}"
         for depth in (50, 101)
@@ -34,6 +46,7 @@ _FILES: dict[str, dict[str, str]] = {
         "vgg_e": "VGG_E",
         "vgg16_bn": "VGG16_BN",
     },
+    "classification/zfnet.net": {"zfnet": "ZFNet"},
     "segmentation/unet.net": {"unet": "UNet"},
     "segmentation/unet_bn.net": {"unet_bn": "UNetBN"},
 }
