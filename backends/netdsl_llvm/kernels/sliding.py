@@ -16,7 +16,7 @@ from netdsl_llvm.tiling import Split
 from netdsl_llvm.windows import Axis
 
 # Multiply-adds emitted in a row before the loop over channels closes: long enough to hide its counting.
-UNROLLED = 128
+UNROLLED = 64
 
 
 @dataclass(frozen=True)
