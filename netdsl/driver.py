@@ -159,7 +159,10 @@ def report(model: Model, build: Build) -> Report:
     step = training_step(model) if model.train is not None else None
 
     def arena_bytes(graph: Graph) -> int:
-        return make_plan(optimize(graph, build)[0], device, build).arena_bytes
+        from netdsl.plan.planner import arena_size
+
+        optimized, threads = optimize(graph, build)[0], build.threads or usable_cores()
+        return 4 * arena_size(optimized, device.plan_target, batch=build.batch, threads=threads)
 
     return build_report(model, step, Planner(build.target, build.batch, arena_bytes))
 

@@ -62,6 +62,13 @@ def plan_graph(graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1
     return _Planner(graph, target, batch, threads).run()
 
 
+def arena_size(graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1) -> int:
+    """The ``arena_size`` of the plan (elements), without writing the plan down: reports need no more."""
+    planner = _Planner(graph, target, batch, threads)
+    planner.draft()
+    return planner.place_arena()[1]
+
+
 @dataclass
 class _Planner:
     graph: Graph
@@ -73,6 +80,11 @@ class _Planner:
     weights_size: int = 0
 
     def run(self) -> Plan:
+        self.draft()
+        return self._finish()
+
+    def draft(self) -> None:
+        """All steps and their places, without offsets."""
         self.nodes = schedule(self.graph)
         self.load_time = load_time_nodes(self.graph)
         self.nodes = [node for node in self.nodes if id(node) not in self.load_time]
@@ -88,7 +100,6 @@ class _Planner:
             self._draft_node(node)
         self._store_remaining_outputs()
         self._copy_remaining_updates()
-        return self._finish()
 
     # -- places ----------------------------------------------------------------------------
 
@@ -271,7 +282,7 @@ class _Planner:
     # -- offsets ---------------------------------------------------------------------------
 
     def _finish(self) -> Plan:
-        offsets, arena = self._arena_offsets()
+        offsets, arena = self.place_arena()
         plan = Plan(self.graph.name, self.target.name, self.batch, self.threads)
         plan.weights, plan.weights_size = self.weights, self.weights_size
         plan.inputs = [(node.name, node.output.type) for node in self.graph.inputs]
@@ -280,7 +291,8 @@ class _Planner:
         plan.steps = [self._step(draft, offsets) for draft in self.drafts]
         return plan
 
-    def _arena_offsets(self) -> tuple[dict[int, int], int]:
+    def place_arena(self) -> tuple[dict[int, int], int]:
+        """Offsets by identity of the slot or buffer, and the arena's size."""
         owners: dict[int, Slot | Packed] = {}
         for draft in self.drafts:
             for item in (*draft.inputs, *draft.outputs, draft.scratch):

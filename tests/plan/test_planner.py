@@ -16,7 +16,7 @@ from netdsl.passes import run_passes
 from netdsl.plan.arena import Interval, place
 from netdsl.plan.layout import NO_HALO, Blocked, Halo, WeightLayout
 from netdsl.plan.plan import Plan, Region
-from netdsl.plan.planner import plan_graph
+from netdsl.plan.planner import arena_size, plan_graph
 from netdsl.plan.printer import print_plan
 from netdsl.reference import Interpreter, evaluate_weights
 from netdsl.weights.initialize import initial_parameters
@@ -102,6 +102,7 @@ def check(graph: Graph, batch: int) -> Plan:
     params = initial_parameters(graph.params, seed=3)
     inputs = arrays_for(graph, batch)
     plan = plan_graph(graph, FakeTarget(), batch=batch)
+    assert arena_size(graph, FakeTarget(), batch=batch) == plan.arena_size
     outputs, memory = simulate(plan, resident_values(graph, params), inputs)
     expected = Interpreter(graph).run(inputs, params)
     for name, array in expected.outputs.items():
