@@ -21,6 +21,7 @@ from netdsl.diagnostics import suggest
 
 VERBS = {
     "check": "Find every error and warning in .net files.",
+    "fmt": "Bring .net files into the common style.",
     "report": "Show shapes, parameters, work, receptive fields and memory.",
     "compile": "Compile a network, or print any stage on the way.",
     "train": "Train a network as its `train` block says.",
