@@ -36,7 +36,9 @@ class FuseEpilogue(Pass):
     """See the module. ``max_operands`` and ``max_size`` bound what one store may read and compute."""
 
     name: ClassVar[str] = "fuse_epilogue"
-    heavy: tuple[str, ...] = ("conv", "deconv", "fc", "conv_grad_input", "fc_grad_input", "maxpool", "avgpool")
+    heavy: tuple[str, ...] = (
+        *("conv", "deconv", "fc", "conv_grad_input", "fc_grad_input", "maxpool", "avgpool", "bn_train"),
+    )
     max_operands: int = 8
     max_size: int = 64
 
@@ -83,7 +85,7 @@ class _Fusion:
         value, types = producer.output, self.node.types
         if producer.types[0] != types[0]:
             return f"{value.name} {value.type} would be computed anew for each element of {types[0]}"
-        if reason := self.sweep.other_reader(value, self.node):
+        if reason := self.sweep.other_reader(value, self.node) or self.sweep.earlier_reader(producer.outputs[1:]):
             return reason
         merged = self.scalar.inline(value, inner)
         if len(merged.operands) > self.options.max_operands or size(merged.expr) > self.options.max_size:

@@ -99,6 +99,15 @@ class Sweep:
                 return f"{value.name} is also read by {other.name}"
         return None
 
+    def earlier_reader(self, values: Sequence[Value]) -> str | None:
+        """Which node that was visited already reads one of ``values``, in words: their node can't move behind it."""
+        placed = {id(node) for node in self._placed if node is not None} if values else set()
+        for value in values:
+            for reader in self.readers(value):
+                if id(reader) in placed:
+                    return f"{value.name} is read by {reader.name} before"
+        return None
+
     # -- editing ---------------------------------------------------------------------------
 
     def replace(self, node: Node, values: Sequence[Value]) -> None:

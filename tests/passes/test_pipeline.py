@@ -125,7 +125,7 @@ def test_a_training_step_is_unchanged_and_shorter() -> None:
         np.testing.assert_allclose(found[name], value, rtol=1e-11, atol=1e-13, err_msg=name)
     assert len(after.layers) < len(step.layers)
     assert (
-        "conv2.grad.conv_grad_input = conv_grad_input(bn2.grad.bn_train_grad.0, relu2.grad.map, relu1)"
+        "conv2.grad.conv_grad_input = conv_grad_input(bn2.grad.bn_train_grad.0, relu2.grad.map, bn1.0)"
         " then select(x2 gt 0, add(x1, x0), 0)"
     ) in layers(after)
     assert {entry.pass_name for entry in report.rewritten} >= {"remove_identity", "fuse_epilogue"}
