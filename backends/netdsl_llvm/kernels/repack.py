@@ -8,7 +8,7 @@ from netdsl.ir.scalar import Var
 from netdsl.plan.layout import Blocked, Layout
 from netdsl.plan.plan import Step
 from netdsl_llvm.codegen import RunBuilder
-from netdsl_llvm.emit import Index, Kernel
+from netdsl_llvm.emit import Index, Kernel, Value
 from netdsl_llvm.kernels.correlate import first_block
 from netdsl_llvm.kernels.elementwise import emit_map
 from netdsl_llvm.kernels.expression import digest
@@ -29,8 +29,8 @@ def emit(run: RunBuilder, step: Step) -> None:
         return
     pointers = {"x": step.inputs[0], "y": step.outputs[0]}
     if isinstance(source, PackedFilter) and isinstance(result, PackedFilter) and _mirrored(source, result):
-        key = f"transpose_filter_{digest((source, result))}"
-        run.call(key, lambda k: _transpose(k, source, result), pointers, noalias=("y",))
+        integers = {f"{n}_{name}": getattr(f, name) for n, f in (("x", source), ("y", result)) for name in _EXTENTS}
+        run.call("transpose_filter", _transpose, pointers, integers | {"taps": source.taps}, noalias=("y",))
         return
     shape = step.output_types[0].shape
     extents = (shape[0], shape[1] if len(shape) > 1 else 1, math.prod(shape[2:]))
@@ -46,26 +46,40 @@ def _mirrored(source: PackedFilter, result: PackedFilter) -> bool:
     return dense and source.block == source.lanes == result.block == result.lanes
 
 
-def _transpose(k: Kernel, source: PackedFilter, result: PackedFilter) -> None:
-    """Squares of lanes x lanes, turned in registers. Work items are registers of the result's channels by block."""
-    begin, end = k.share(result.tiles * result.span * result.vectors)
+_EXTENTS = ("tiles", "span", "vectors", "width", "tile_stride", "block_stride", "tap_stride")
+
+
+def _transpose(k: Kernel) -> None:
+    """Squares of lanes x lanes, turned in registers. Work items are registers of the result's channels by block.
+
+    Filters of all shapes share the code: extents are arguments, as `PackedFilter` names them.
+    """
+    span, vectors = k.arg("y_span"), k.arg("y_vectors")
+    begin, end = k.share(k.mul(k.arg("y_tiles"), span, vectors))
     with k.loop(begin, end) as item:
-        tile, block, vector = k.split(item, result.span, result.vectors)
-        channels = k.add(k.mul(tile, result.vectors), vector)
-        from_tile, from_vector = k.split(block, source.vectors)
-        x = k.at(k.arg("x"), k.add(k.mul(from_tile, source.tile_stride), k.mul(from_vector, k.lanes)))
-        x = k.at(x, k.mul(channels, source.block_stride))
-        start = k.add(k.mul(tile, result.tile_stride), k.mul(block, result.block_stride))
-        y = k.at(k.arg("y"), k.add(start, k.mul(vector, k.lanes)))
-        with k.either(k.compare("<", channels, source.span)) as (inside, outside):
-            with inside, k.loop(0, source.taps) as tap:
-                place = k.mul(tap, source.tap_stride)
-                rows = [k.load(x, k.add(place, lane * source.width)) for lane in range(k.lanes)]
-                for lane, row in enumerate(transpose(k, rows)):
-                    k.store(row, y, k.add(k.mul(tap, result.tap_stride), lane * result.width))
-            with outside, k.loop(0, source.taps) as tap:
-                for lane in range(k.lanes):
-                    k.store(k.v(0.0), y, k.add(k.mul(tap, result.tap_stride), lane * result.width))
+        tile, block, vector = k.split(item, span, vectors)
+        channels = k.add(k.mul(tile, vectors), vector)
+        x_tile, x_vector = k.split(block, k.arg("x_vectors"))
+        x_place = k.add(k.mul(x_tile, k.arg("x_tile_stride")), k.mul(x_vector, k.lanes))
+        x = k.at(k.arg("x"), k.add(x_place, k.mul(channels, k.arg("x_block_stride"))))
+        y_place = k.add(k.mul(tile, k.arg("y_tile_stride")), k.mul(block, k.arg("y_block_stride")))
+        y = k.at(k.arg("y"), k.add(y_place, k.mul(vector, k.lanes)))
+        inside = k.compare("<", channels, k.arg("x_span"))
+        with k.loop(0, k.arg("taps")) as tap:
+            y_tap = k.at(y, k.mul(tap, k.arg("y_tap_stride")))
+            with k.either(inside) as (holds, empty):
+                with holds:
+                    _turn(k, k.at(x, k.mul(tap, k.arg("x_tap_stride"))), y_tap)
+                with empty:
+                    for lane in range(k.lanes):
+                        k.store(k.v(0.0), y_tap, k.mul(k.arg("y_width"), lane))
+
+
+def _turn(k: Kernel, x: Value, y: Value) -> None:
+    """One square."""
+    rows = [k.load(x, k.mul(k.arg("x_width"), lane)) for lane in range(k.lanes)]
+    for lane, row in enumerate(transpose(k, rows)):
+        k.store(row, y, k.mul(k.arg("y_width"), lane))
 
 
 def _zero(k: Kernel) -> None:
