@@ -121,10 +121,10 @@ class _Builder:
         block = first_block(k, f, t.filter_tile)
         x = k.at(k.arg("x"), s.x.offset(k, t.n, block, t.h, t.w))
         weights = k.at(k.arg("filter"), k.mul(t.filter_tile, k.arg("tile_stride")))
-        offsets = [i * s.x.h + j * s.x.w for i in range(t.height) for j in range(t.width)]
+        offsets = tuple(i * s.x.h + j * s.x.w for i in range(t.height) for j in range(t.width))
         sums = self._start(t)
         if s.tap_rows.count * s.tap_cols.count:
-            sums = self._sum_blocks(x, weights, offsets, sums, t.vectors)
+            sums = _Accumulation(k, f, s, t.vectors, offsets).over_blocks(x, weights, sums)
         self._store(t, sums)
 
     def _start(self, t: _Tile) -> list[Value]:
@@ -135,91 +135,6 @@ class _Builder:
         first = k.mul(t.filter_tile, self.filter.width)
         biases = [k.load(k.arg("bias"), k.add(first, v * k.lanes), align=4 * k.lanes) for v in range(t.vectors)]
         return [bias for bias in biases for _ in range(pixels)]
-
-    # -- accumulation ----------------------------------------------------------------------
-
-    def _sum_blocks(
-        self, x: Value, weights: Value, offsets: Sequence[int], sums: list[Value], vectors: int
-    ) -> list[Value]:
-        """Over input blocks; the channels of the last one end where the input does."""
-        k, f = self.k, self.filter
-        tail = _tail(f)
-        whole = k.arg("whole_blocks")
-        if f.inputs >= f.block:
-            with k.carried_loop(0, whole, sums) as loop:
-                loop.carry(self._sum_taps(x, weights, loop.index, f.block, offsets, loop.carried, vectors))
-            sums = loop.results
-        if tail:
-            sums = self._sum_taps(x, weights, whole, tail, offsets, sums, vectors)
-        return sums
-
-    def _sum_taps(
-        self,
-        x: Value,
-        weights: Value,
-        block: Index,
-        channels: int,
-        offsets: Sequence[int],
-        sums: list[Value],
-        vectors: int,
-    ) -> list[Value]:
-        k, f, s = self.k, self.filter, self.s
-        x = k.at(x, k.mul(block, s.x.cb))
-        weights = k.at(weights, k.mul(block, f.block_stride))
-        unrolled = s.tap_cols.count * channels * len(sums) <= UNROLLED
-        with k.carried_loop(0, s.tap_rows.count, sums) as rows:
-            row_x = k.at(x, k.mul(rows.index, s.tap_rows.x))
-            row_weights = k.at(weights, k.mul(rows.index, s.tap_rows.filter))
-            sums = rows.carried
-            step = s.tap_cols.count if unrolled else 1
-            with k.carried_loop(0, s.tap_cols.count, sums, step) as cols:
-                sums = cols.carried
-                for tap in range(step):
-                    tap_x = k.at(row_x, k.mul(k.add(cols.index, tap), s.tap_cols.x))
-                    tap_weights = k.at(row_weights, k.mul(k.add(cols.index, tap), s.tap_cols.filter))
-                    sums = self._sum_channels(tap_x, tap_weights, channels, offsets, sums, vectors)
-                cols.carry(sums)
-            rows.carry(cols.results)
-        return rows.results
-
-    def _sum_channels(
-        self,
-        x: Value,
-        weights: Value,
-        channels: int,
-        offsets: Sequence[int],
-        sums: list[Value],
-        vectors: int,
-    ) -> list[Value]:
-        step = max(s for s in range(1, channels + 1) if channels % s == 0 and (s == 1 or s * len(sums) <= UNROLLED))
-        with self.k.carried_loop(0, channels, sums, step) as loop:
-            sums = loop.carried
-            for channel in range(step):
-                sums = self._sum_channel(x, weights, self.k.add(loop.index, channel), offsets, sums, vectors)
-            loop.carry(sums)
-        return loop.results
-
-    def _sum_channel(
-        self,
-        x: Value,
-        weights: Value,
-        channel: Index,
-        offsets: Sequence[int],
-        sums: Sequence[Value],
-        vectors: int,
-    ) -> list[Value]:
-        k = self.k
-        row = k.mul(channel, self.filter.width)
-        registers = [k.load(weights, k.add(row, v * k.lanes), align=4 * k.lanes) for v in range(vectors)]
-        pixels, result = len(offsets), list(sums)
-        keep_order(k)
-        for p, offset in enumerate(offsets):
-            pixel = k.load_broadcast(x, k.add(channel, offset))
-            for v, register in enumerate(registers):
-                result[v * pixels + p] = k.fma(pixel, register, sums[v * pixels + p])
-        return result
-
-    # -- result ----------------------------------------------------------------------------
 
     def _store(self, t: _Tile, sums: Sequence[Value]) -> None:
         k, f, s = self.k, self.filter, self.s
@@ -244,6 +159,73 @@ class _Tile:
     n: Index
     h: Index
     w: Index
+
+
+@dataclass(frozen=True)
+class _Accumulation:
+    """The sums of one tile: ``vectors`` registers of pixels at ``offsets`` from the first, register after register."""
+
+    k: Kernel
+    filter: PackedFilter
+    s: Sliding
+    vectors: int
+    offsets: tuple[int, ...]
+
+    def over_blocks(self, x: Value, weights: Value, sums: list[Value]) -> list[Value]:
+        """Over all input blocks; the channels of the last one end where the input does."""
+        k, f = self.k, self.filter
+        whole, tail = k.arg("whole_blocks"), _tail(f)
+        if f.inputs >= f.block:
+            with k.carried_loop(0, whole, sums) as loop:
+                loop.carry(self._over_taps(*self._at_block(x, weights, loop.index), f.block, loop.carried))
+            sums = loop.results
+        if tail:
+            sums = self._over_taps(*self._at_block(x, weights, whole), tail, sums)
+        return sums
+
+    def _at_block(self, x: Value, weights: Value, block: Index) -> tuple[Value, Value]:
+        k = self.k
+        return k.at(x, k.mul(block, self.s.x.cb)), k.at(weights, k.mul(block, self.filter.block_stride))
+
+    def _over_taps(self, x: Value, weights: Value, channels: int, sums: list[Value]) -> list[Value]:
+        k, s = self.k, self.s
+        unrolled = s.tap_cols.count * channels * len(sums) <= UNROLLED
+        step = s.tap_cols.count if unrolled else 1
+        with k.carried_loop(0, s.tap_rows.count, sums) as rows:
+            row_x = k.at(x, k.mul(rows.index, s.tap_rows.x))
+            row_weights = k.at(weights, k.mul(rows.index, s.tap_rows.filter))
+            with k.carried_loop(0, s.tap_cols.count, rows.carried, step) as cols:
+                sums = cols.carried
+                for tap in range(step):
+                    column = k.add(cols.index, tap)
+                    tap_x = k.at(row_x, k.mul(column, s.tap_cols.x))
+                    tap_weights = k.at(row_weights, k.mul(column, s.tap_cols.filter))
+                    sums = self._over_channels(tap_x, tap_weights, channels, sums)
+                cols.carry(sums)
+            rows.carry(cols.results)
+        return rows.results
+
+    def _over_channels(self, x: Value, weights: Value, channels: int, sums: list[Value]) -> list[Value]:
+        fitting = [s for s in range(1, channels + 1) if channels % s == 0 and s * len(sums) <= UNROLLED]
+        step = max(fitting, default=1)
+        with self.k.carried_loop(0, channels, sums, step) as loop:
+            sums = loop.carried
+            for channel in range(step):
+                sums = self._add_channel(x, weights, self.k.add(loop.index, channel), sums)
+            loop.carry(sums)
+        return loop.results
+
+    def _add_channel(self, x: Value, weights: Value, channel: Index, sums: list[Value]) -> list[Value]:
+        k, pixels = self.k, len(self.offsets)
+        row = k.mul(channel, self.filter.width)
+        registers = [k.load(weights, k.add(row, v * k.lanes), align=4 * k.lanes) for v in range(self.vectors)]
+        result = list(sums)
+        keep_order(k)
+        for p, offset in enumerate(self.offsets):
+            pixel = k.load_broadcast(x, k.add(channel, offset))
+            for v, register in enumerate(registers):
+                result[v * pixels + p] = k.fma(pixel, register, sums[v * pixels + p])
+        return result
 
 
 def first_block(k: Kernel, filter: PackedFilter, tile: Index) -> Index:
