@@ -119,16 +119,16 @@ def _write_atomically(path: Path, content: bytes) -> None:
 
 
 def _read_owned(path: Path) -> bytes | None:
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    try:
+    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+    with contextlib.suppress(OSError):
         handle = os.open(path, flags)
-    except OSError:
-        return None
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
+        status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or not _is_ours(status):
+            os.close(handle)
             return None
-        return file.read()
+        with os.fdopen(handle, "rb") as file:
+            return file.read()
+    return None
 
 
 def _make_private(directory: Path) -> None:

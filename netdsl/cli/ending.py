@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -104,6 +105,8 @@ def _plain(code: Code, title: str) -> Diagnostic:
 
 
 def _code_of(error: OSError) -> Code:
+    if error.errno in (errno.ENOSPC, errno.EROFS, errno.EFBIG):
+        return Code.FILE_NOT_WRITABLE
     return Code.FILE_NOT_FOUND if isinstance(error, FileNotFoundError) else Code.FILE_UNREADABLE
 
 

@@ -18,3 +18,8 @@ COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
     "doctor": lambda run, picture: ["doctor"],
 }
 """Verb -> its words, given a run directory of ``zoo:lenet5`` and a picture."""
+
+
+def words(verb: str, run: Path, picture: Path) -> list[str]:
+    """A verb not listed is asked for its help."""
+    return COMMANDS[verb](run, picture) if verb in COMMANDS else [verb, "-h"]

@@ -14,7 +14,7 @@ import pytest
 
 from netdsl.cli.main import VERBS
 from netdsl.train.checkpoint import load_checkpoint
-from tests.e2e.support import COMMANDS
+from tests.e2e.support import words
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals to processes")
 
@@ -22,7 +22,7 @@ MOMENTS = 4
 KILLED = -signal.SIGINT
 """Of a process whose work is done and in which Python itself is ending; a shell calls it 130 too."""
 START = "import sys; from netdsl.__main__ import main; sys.stderr.write('up\\n'); sys.stderr.flush(); main()"
-LONGEST = {"check": 0.25, "report": 0.3, "zoo": 0.15, "doctor": 0.25, "fmt": 0.15}
+LONGEST = {"check": 0.25, "report": 0.3, "zoo": 0.15, "doctor": 0.25, "fmt": 0.15, "explain": 0.1}
 """Seconds after which the quick verbs are through, roughly; a verb that has ended is no failure."""
 
 
@@ -30,7 +30,7 @@ LONGEST = {"check": 0.25, "report": 0.3, "zoo": 0.15, "doctor": 0.25, "fmt": 0.1
 def test_an_interrupt_at_any_moment(verb: str, trained: Path, picture: Path, tmp_path: Path) -> None:
     random = np.random.default_rng(list(VERBS).index(verb))
     (tmp_path / "net.net").write_text("net N { input x: [1, 8, 8]\noutput y = x -> conv(4, 3x3) -> relu }")
-    arguments = COMMANDS[verb](trained, picture)
+    arguments = words(verb, trained, picture)
     codes = []
     for turn in range(MOMENTS):
         out = tmp_path / str(turn)
