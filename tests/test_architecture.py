@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     {"source"},
     {"diagnostics", "codeframe"},
-    {"ir", "syntax"},
+    {"explain", "ir", "syntax"},
     {"ops"},
     {
         "analysis", "autodiff", "backend", "data", "elaborate", "metrics", "passes", "plan", "predict", "reference",
