@@ -27,6 +27,7 @@ VERBS = {
     "train": "Train a network as its `train` block says.",
     "eval": "Measure a trained network on a data set.",
     "predict": "Name what pictures show.",
+    "ops": "Print the manual of an op, or list all ops.",
     "explain": "Tell the long story of a diagnostic code.",
     "zoo": "List the networks that come with netdsl, or print one.",
     "demo": "Train LeNet-5 on handwritten digits and read some, in under a minute.",
