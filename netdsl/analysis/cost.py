@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from netdsl.ir.graph import Graph, Node
 from netdsl.ops.base import Call, get
 
-STATISTICS = ("running_mean", "running_var")
-"""State that is measured, not learned: no parameters, as papers count them."""
+STATISTICS = ("running_mean", "running_var", "stored")
+"""State that is measured or given, not learned: no parameters, as papers count them."""
 
 
 @dataclass(frozen=True)
 class LayerCost:
     """One layer's numbers for one sample.
 
-    ``params`` are weights, biases, and scales and shifts of batch normalization, not its running statistics; one that
-    several layers share counts at the first of them. ``macs`` are multiply-accumulates of convolutions and fully
-    connected layers, taps on padding included; ``flops`` are all floating-point operations, two for each of those.
+    ``params`` are weights, biases, and scales and shifts of batch normalization, not its running statistics or
+    stored points; one that several layers share counts at the first of them. ``macs`` are multiply-accumulates of
+    convolutions, fully connected layers and squared distances, taps on padding included; ``flops`` are all
+    floating-point operations, two for each of those.
     """
 
     node: Node
@@ -64,7 +65,7 @@ def totals(costs: Iterable[LayerCost]) -> Totals:
 
 
 def is_statistic(param: Node) -> bool:
-    """Whether a parameter node holds running statistics."""
+    """Whether a parameter node holds running statistics or stored points."""
     return param.name.rpartition(".")[2] in STATISTICS
 
 

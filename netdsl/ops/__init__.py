@@ -12,9 +12,11 @@ from netdsl.ir.verify import graph_errors
 from netdsl.ops import (  # noqa: F401  (each family registers its ops)
     conv,
     conv_grad,
+    distance,
     dropout,
     elementwise,
     fc,
+    local,
     loss,
     lrn,
     mean_loss,

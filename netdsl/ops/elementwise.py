@@ -63,6 +63,25 @@ class Prelu(Pointwise):
 
 
 @register
+class Scale(Pointwise):
+    """``y = weight * x + bias`` with a learned coefficient and bias a channel.
+
+    Behind ``avgpool(2)`` it is the trainable subsampling of LeCun et al., Proc. IEEE 1998, section II.B, whose sum of
+    four units with a coefficient is their mean with four times that.
+    """
+
+    name: ClassVar[str] = "scale"
+
+    def parameters(self, attrs: Attrs, inputs: Sequence[TensorType]) -> list[ParamSpec]:
+        require_channels(self.name, inputs[0])
+        shape = inputs[0].shape[:1]
+        return [ParamSpec("weight", shape, Init("ones")), ParamSpec("bias", shape, Init("zeros"))]
+
+    def expr(self, attrs: Attrs, count: int) -> Expr:
+        return Var(1) * X + Var(2)
+
+
+@register
 class Sigmoid(Pointwise):
     """Logistic function: ``y = 1 / (1 + exp(-x))``, any shape."""
 

@@ -156,18 +156,24 @@ def _mismatch(operand: int, label: str, note: str) -> ShapeError:
 
 @register
 class Slice(Arranging):
-    """Channels ``start`` to ``stop`` (not included)."""
+    """Channels ``start`` to ``stop`` (not included), counted from 0; of ``[F]`` the features."""
 
     name: ClassVar[str] = "slice"
     args: ClassVar[tuple[Arg, ...]] = (
         Arg("start", Kind.INT, minimum=0, doc="first channel"),
         Arg("stop", Kind.INT, minimum=1, doc="the channel behind the last"),
     )
-    internal: ClassVar[bool] = True
 
     def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         x, start, stop = inputs[0], attrs["start"], attrs["stop"]
-        assert 0 <= start < stop <= x.shape[0], (attrs, inputs)
+        if not x.shape:
+            raise ShapeError(Code.BAD_RANK, "`slice` takes channels", label="a single number has none")
+        if not start < stop <= x.shape[0]:
+            raise ShapeError(
+                Code.SHAPE_MISMATCH,
+                f"there are no channels {start} to {stop} (not included)",
+                label=f"{x.shape[0]} channels, from 0",
+            )
         return (TensorType((stop - start, *x.shape[1:]), x.batched, x.dtype),)
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:

@@ -19,8 +19,8 @@ class Row:
     """One layer.
 
     ``shared``: it reads parameters that an earlier layer has, which count there. ``statistics`` counts what
-    training measures but does not learn (running means and variances). ``field`` is None where there is no
-    spatial relation to an input.
+    is measured or given but not learned (running means and variances, stored points). ``field`` is None where
+    there is no spatial relation to an input.
     """
 
     cost: LayerCost

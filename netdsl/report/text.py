@@ -74,7 +74,9 @@ def heading(report: Report) -> str:
 
 def summary(report: Report) -> Iterator[str]:
     """Totals and memory, one line each."""
-    statistics = f" (and {report.statistics:,} running statistics)" if report.statistics else ""
+    stored = any(row.statistics and row.op == "distance" for row in report.rows)
+    kind = "numbers that are not learned" if stored else "running statistics"
+    statistics = f" (and {report.statistics:,} {kind})" if report.statistics else ""
     memory = report.memory
     yield f"parameters       {report.totals.params:,}{statistics}"
     yield f"MACs             {report.totals.macs:,} a sample"

@@ -79,6 +79,8 @@ def elementwise() -> list[Case]:
         *(Case(op, [t(*shape)]) for op in ("relu", "sigmoid", "tanh", "dropout") for shape in ((17, 3, 2), (5,))),
         Case("leaky_relu", [t(3, 5, 3)], {"slope": 0.2}),
         Case("prelu", [t(17, 2, 3), w(17)]),
+        Case("scale", [t(17, 2, 3), w(17), w(17)]),
+        Case("scale", [t(3, 5, 3), w(3), w(3)]),
         Case("add", [t(17, 3, 2)] * 3),
         Case("add", [NUMBER, NUMBER]),
         Case("mul", [t(17, 3, 2), t(17)]),
@@ -126,6 +128,8 @@ def convolutions() -> list[Case]:
     wide = geometry(3, 2, (1, 2, 0, 1))
     grouped = geometry(3, 1, (1, 1, 1, 1), 1, 2)
     dilated = geometry(3, 1, (2, 2, 2, 2), 2)
+    uneven = {"kernel": (3, 3), "stride": (2, 2), "pad": (1, 2, 0, 1)}
+    small = {"kernel": (2, 2), "stride": (1, 1), "pad": (0, 0, 0, 0)}
     return [
         Case("conv", [t(3, 7, 6), w(17, 3, 3, 3), w(17)], {**wide, "channels": 17}),
         Case("conv", [t(17, 4, 5), w(8, 17, 1, 1)], {**geometry(1), "channels": 8, "bias": False}),
@@ -143,6 +147,14 @@ def convolutions() -> list[Case]:
         Case("fc", [t(17), w(9, 17), w(9)], {"features": 9}),
         Case("fc", [t(3), w(20, 3)], {"features": 20, "bias": False}),
         Case("fc_grad_input", [t(9), w(9, 17)]),
+        Case("distance", [t(17), w(9, 17)], {"points": 9}),
+        Case("distance", [t(5), w(20, 5)], {"points": 20, "norm": "squared"}),
+        Case("local", [t(3, 7, 6), w(17, 4, 3, 3, 3, 3), w(17, 4, 3)], {**uneven, "channels": 17}),
+        Case("local", [t(9, 4, 5), w(3, 3, 4, 9, 2, 2)], {**small, "channels": 3, "bias": False}),
+        Case("local_grad_input", [t(17, 4, 3), w(17, 4, 3, 3, 3, 3)], {**uneven, "shape": (3, 7, 6)}),
+        Case("local_grad_input", [t(3, 3, 4), w(3, 3, 4, 9, 2, 2)], {**small, "shape": (9, 4, 5)}),
+        Case("local_grad_weight", [t(17, 4, 3), t(3, 7, 6)], uneven),
+        Case("local_grad_weight", [t(3, 3, 4), t(9, 4, 5)], small),
         Case("fc_grad_weight", [t(9), t(17)]),
     ]
 

@@ -121,3 +121,13 @@ def test_flatten_keeps_the_order_of_c() -> None:
     x = sample(2, 3, 4)
     y, _ = OneOp("flatten", [batched(2, 3, 4)], {}).run([x])
     np.testing.assert_array_equal(y, x.reshape(2, 24))
+
+
+def test_slice_takes_channels_that_there_are() -> None:
+    x = sample(5, 3, 4)
+    y, _ = OneOp("slice", [batched(5, 3, 4)], {"start": 1, "stop": 4}).run([x])
+    np.testing.assert_array_equal(y, x[:, 1:4])
+    for start, stop in ((2, 6), (3, 3), (4, 2)):
+        with pytest.raises(ShapeError) as caught:
+            infer_types("slice", {"start": start, "stop": stop}, [batched(5, 3, 4)])
+        assert caught.value.label == "5 channels, from 0"
