@@ -40,7 +40,7 @@ def check(graph: Graph, build: Build) -> None:
     for name, value in expected.items():
         scale = np.abs(value).max()
         assert found[name].shape == value.shape and found[name].dtype == np.float32
-        assert value.std() > 0.02 * scale > 0, f"{name} hardly depends on anything"
+        assert value.size == 1 or value.std() > 0.002 * scale > 0, f"{name} hardly depends on anything"
         difference = np.abs(found[name] - value).max() / scale
         assert difference <= (SCORES if name == "scores" else PROMISED), (name, difference)
 
