@@ -37,7 +37,10 @@ BACKENDS_MAY = {"diagnostics", "ir", "ops", "plan", "reference", "source"}
 HEAVY = {"llvmlite", "networkx", "rich", "PIL", "matplotlib", "safetensors", "torch", "lark"}
 """Imported inside the functions that need them."""
 
-THIRD_PARTY = {"numpy", "lark", "networkx", "llvmlite", "click", "rich", "safetensors", "PIL"}
+THIRD_PARTY = {"numpy", "lark", "networkx", "llvmlite", "click", "rich", "safetensors", "PIL", "pygments"}
+
+OPTIONAL = {"pygls", "lsprotocol"}
+"""Needed by the verb `lsp` only, which the extra of that name installs."""
 
 
 def files(folder: str) -> list[Path]:
@@ -124,7 +127,7 @@ def test_every_dependency_is_declared() -> None:
     project = pyproject()["project"]
     declared = {item.split(">")[0].lower() for item in project["dependencies"]}
     assert declared == {"pillow" if name == "PIL" else name for name in THIRD_PARTY}
-    known = THIRD_PARTY | set(sys.stdlib_module_names) | {"netdsl", "netdsl_llvm"}
+    known = THIRD_PARTY | OPTIONAL | set(sys.stdlib_module_names) | {"netdsl", "netdsl_llvm"}
     for path in [*files("netdsl"), *files("backends")]:
         unknown = {name.partition(".")[0] for name in imports(parsed(path))} - known
         assert not unknown, f"{path} imports {unknown}, which pyproject.toml does not declare"
