@@ -277,9 +277,14 @@ class Diagnostics:
         return tuple(item for item in self.items if item.level is Level.WARNING)
 
     def raise_if_errors(self) -> None:
-        """Raise a UserError with everything found so far, warnings included, if any is an error."""
-        if self.has_errors:
-            raise UserError(self.items)
+        """Raise a UserError with everything found so far, warnings included, if any is an error.
+
+        It is a ResourceLimit where every error is a limit that was reached.
+        """
+        errors = [item for item in self.items if item.level is Level.ERROR]
+        if errors:
+            limits = all(item.code.id.startswith("N05") for item in errors)
+            raise (ResourceLimit if limits else UserError)(self.items)
 
     def __iter__(self) -> Iterator[Diagnostic]:
         return iter(self.items)
