@@ -30,6 +30,7 @@ def zoo_model(name: str, side: int | None = None, folder: Path | None = None, **
     )
     assert count == 1 and folder is not None
     path = folder / f"{name}-{side}.net"
+    text = text.partition("\ntrain ")[0]  # heads that only training has may need more pixels
     path.write_text(text, encoding="utf-8")
     return load(Origin(str(path), found.net, arguments))
 
