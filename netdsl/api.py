@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def load(
     ``net`` picks one of several; ``arguments`` are the net's own (``classes=37``); ``size`` is (height, width) for a
     net with symbolic sizes, ``sizes`` binds them by name. Raises UserError with every error of the file.
     """
-    return Network(driver.load(Origin(str(where), net, arguments, sizes or {}, size)))
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in arguments.items()}
+    return Network(driver.load(Origin(str(where), net, plain, sizes or {}, size)))
 
 
 def compile(
@@ -150,8 +152,8 @@ def compile(
     ``weights``: a safetensors file or a run directory, arrays by name, or the seed of fresh ones (None: seed 0).
     The result has the same bits for any number of threads. Raises UserError, DeviceMissing, Unsupported.
     """
-    if batch < 1:
-        raise ValueError(f"batch is at least 1, not {batch}")
+    batch = whole("batch", batch)
+    threads = None if threads is None else whole("threads", threads, most=driver.MAX_THREADS)
     network = net if isinstance(net, Network) else load(net)
     parameters = _parameters(network, weights)
     executor = driver.make_executor(network.graph, parameters, Build(target=target, batch=batch, threads=threads))
@@ -160,15 +162,28 @@ def compile(
 
 def _parameters(network: Network, weights: str | Path | Mapping[str, Any] | int | None) -> dict[str, Array]:
     if weights is None or isinstance(weights, int):
-        return network.initial_parameters(weights or 0)
+        return network.initial_parameters(0 if weights is None else whole("weights as a seed", weights, least=0))
     if isinstance(weights, str | Path):
         from netdsl.trained import load_trained
 
         return dict(load_trained(network.model, Path(weights)).parameters)
+    if not isinstance(weights, Mapping):
+        raise ValueError(f"weights are a path, arrays by name, or a seed, not {type(weights).__name__}")
     from netdsl.weights.match import match_weights
 
     arrays = {name: as_array(value) for name, value in weights.items()}
     return dict(match_weights(arrays, network.parameters, Path("weights")))
+
+
+def whole(name: str, value: Any, *, least: int = 1, most: int = 2**31 - 1) -> int:
+    """``value`` as an int. Raises ValueError where it is none, or out of range."""
+    try:
+        number = index(value)
+    except TypeError:
+        raise ValueError(f"{name} is a whole number, not {value!r}") from None
+    if not least <= number <= most:
+        raise ValueError(f"{name} is {least} to {most}, not {number}")
+    return number
 
 
 def as_array(value: Any) -> Array:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 STAGES = ("tree", "graph", "step", "optimized", "plan", "llvm", "asm", "obj")
 """What ``--emit`` knows; those after the plan are the CPU backend's, others may differ."""
 
+MAX_THREADS = 256
+"""Of one network; every backend for CPUs takes as many."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -210,10 +213,9 @@ def _machine_memory() -> float:
 
 
 def usable_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+    """Cores this process may run on, at most ``MAX_THREADS``."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(max(cores, 1), MAX_THREADS)
 
 
 def _code_stage(device: Device, stage: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl import driver
-from netdsl.api import Network
+from netdsl.api import Network, whole
 from netdsl.data import Data, open_data
 from netdsl.driver import Build, Origin
 from netdsl.elaborate import Model
@@ -47,8 +47,8 @@ class Trainer:
     ``weights`` is a safetensors file or another run directory to start from. Equal arguments give equal
     bits, whatever ``threads``.
 
-    Raises UserError for anything that does not fit. Nothing is written before everything is checked and
-    compiled.
+    Raises UserError for anything that does not fit, ValueError for numbers out of range. Nothing is written
+    before everything is checked and compiled.
     """
 
     def __init__(
@@ -67,6 +67,10 @@ class Trainer:
         reporter: Reporter | None = None,
         compiler: Compiler | None = None,
     ) -> None:
+        seed = whole("seed", seed, least=0)
+        epochs = None if epochs is None else whole("epochs", epochs)
+        batch = None if batch is None else whole("batch", batch)
+        threads = None if threads is None else whole("threads", threads, most=driver.MAX_THREADS)
         self.model = _model_of(model)
         self.data = open_data(data) if isinstance(data, str) else data
         self.recipe = recipe_of(self.model, batch=batch, epochs=epochs)

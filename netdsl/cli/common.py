@@ -14,7 +14,7 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from netdsl.diagnostics import Diagnostic, render
-from netdsl.driver import Origin
+from netdsl.driver import MAX_THREADS, Origin
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SCHEMA = 1
@@ -191,7 +191,10 @@ def target_option(function: Function) -> Function:
 def threads_option(function: Function) -> Function:
     """``--threads N``; results have the same bits for any number."""
     return click.option(
-        "--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads to use.  [default: the cores allowed]"
+        "--threads",
+        type=click.IntRange(1, MAX_THREADS),
+        metavar="N",
+        help="Threads to use.  [default: the cores allowed]",
     )(function)
 
 

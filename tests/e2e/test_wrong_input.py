@@ -99,6 +99,7 @@ CASES = [
     (["report", LENET, "--size", "-1x3"], 2, "--size"),
     (["report", LENET, "--batch", "9" * 30], 2, "--batch"),
     (["report", LENET, "--threads", "0"], 2, "--threads"),
+    ([*PREDICT, "run", "grey.png", "--threads", "257"], 2, "--threads"),
     (["report", LENET, "--target", "tpu"], 1, "N0803"),
     (["report", LENET, "--target", "cpu:mmx"], 1, "N0803"),
     (["compile", LENET, "--passes", "nope"], 1, "N0007"),
