@@ -3,7 +3,8 @@
 Differences are measured in the maximum norm: the largest difference of an output over the largest magnitude the
 oracle gives for it. The promise is 1e-4; the scores before a softmax are held to less.
 
-Networks whose oracle takes long are run at a smaller input here, and at their own with ``NETDSL_TEST_FULL=1``.
+Networks whose oracle takes long are run at a smaller input here, or (most relatives of others) not at all. With
+``NETDSL_TEST_FULL=1`` the whole zoo is run at its own sizes.
 """
 
 from __future__ import annotations
