@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -17,6 +18,7 @@ from netdsl.cli.common import (
     session_of,
     target_option,
     threads_option,
+    write_output,
 )
 from netdsl.driver import Build, load
 from netdsl.driver import report as analyse
@@ -44,12 +46,20 @@ Examples:
   netdsl report --set classes=37 --json net.net
   netdsl report --size 512x512 zoo:unet_bn
   netdsl report models.net#Small
+  netdsl report zoo:resnet50 --html resnet50.html
 """
 )
 @network_options
 @batch_option(1)
 @target_option
 @threads_option
+@click.option(
+    "--html",
+    "page",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Write one page to look at in a browser: the network drawn, with everything known of each layer.",
+)
 @json_option
 @click.pass_context
 def command(
@@ -61,16 +71,25 @@ def command(
     batch: int,
     target: str,
     threads: int | None,
+    page: Path | None,
 ) -> None:
     """Show shapes, parameters, work, receptive fields and memory."""
     session = session_of(context)
+    if page is not None and str(page) == "-" and session.json:
+        raise click.UsageError("--html - and --json both write to stdout.")
     model = load(origin_of(file, net, settings, size))
     report = analyse(model, Build(target=target, batch=batch, threads=threads))
     print_warnings(session, report.warnings)
+    if page is not None:
+        from netdsl.report.html.page import html_page
+
+        write_output(page, html_page(model.graph, report))
     if session.json:
         from netdsl.report.document import report_document
 
         print_json(report_document(report))
+    elif page is not None:
+        return
     elif sys.stdout.isatty():
         from netdsl.report.text import print_rich
 
