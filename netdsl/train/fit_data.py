@@ -1,6 +1,8 @@
-"""Whether a data set fits what a recipe trains."""
+"""Whether a data set and a batch fit what a recipe trains."""
 
 from __future__ import annotations
+
+from math import prod
 
 from netdsl.data.base import Data
 from netdsl.diagnostics import Code, UserError
@@ -32,6 +34,18 @@ def check_targets(recipe: Recipe, data: Data) -> None:
                 f"`{moving[0]}` would move the pictures but not `{name}`, a target a pixel",
             )
         _check_target(recipe.graph, recipe.graph.node(name), data)
+
+
+def check_batch(step: Graph, batch: int) -> None:
+    """Raises UserError where batch normalization would see one value a channel: it would turn each into 0."""
+    for node in step.nodes:
+        if node.op == "bn_train" and batch * prod(node.inputs[0].type.shape[1:]) == 1:
+            raise UserError.of(
+                Code.TRAIN_SETTING,
+                f"`{node.name}` has one value a channel to normalize over: a batch of 1, and a map of one pixel",
+                span=_span(node),
+                help="train with a larger batch: `--batch 2`",
+            )
 
 
 def _check_target(graph: Graph, target: Node, data: Data) -> None:

@@ -18,7 +18,7 @@ from netdsl.ir.graph import Graph
 from netdsl.plan.executor import Array, Executor
 from netdsl.train.checkpoint import Checkpoint, Progress
 from netdsl.train.evaluate import Evaluator, feed, primary
-from netdsl.train.fit_data import check_targets
+from netdsl.train.fit_data import check_batch, check_targets
 from netdsl.train.interrupt import StopRequest
 from netdsl.train.progress import EpochSummary, Reporter, Silent
 from netdsl.train.recipe import Recipe
@@ -83,6 +83,7 @@ class Loop:
         )
         self._horizon = Horizon(self._batches.steps, recipe.epochs)
         graph = training_graph(recipe.graph, recipe.loss, optimizer=recipe.optimizer)
+        check_batch(graph, recipe.batch)
         parameters = initial_parameters(recipe.graph.params, seed)
         parameters.update(initial_parameters(graph.params, seed))
         parameters.update(weights or {})
