@@ -63,7 +63,13 @@ class RunDirectory:
         """An existing run directory, to continue. Raises UserError if there is nothing to continue."""
         run = cls(path)
         if not run.last.is_file():
-            raise UserError.of(Code.CHECKPOINT, f"`{path}` holds no `{LAST}` to resume from")
+            raise UserError.of(
+                Code.CHECKPOINT,
+                f"`{path}` holds no `{LAST}` to resume from",
+                help="it ended before its first checkpoint: remove the folder and train anew"
+                if run.config.is_file()
+                else None,
+            )
         remove_leftovers(path, LAST)
         remove_leftovers(path, BEST)
         return run
