@@ -48,23 +48,34 @@ class Measured:
 
 
 def load_trained(model: Model, path: Path) -> Trained:
-    """Weights from a safetensors file, or from a run directory (its `best`). Raises UserError."""
+    """Weights from a safetensors file, or from a run directory (its `best`). Raises UserError.
+
+    Layers that only the loss has come along where the file has them.
+    """
     if path.is_dir():
         from netdsl.train.run_directory import RunDirectory
 
         path = RunDirectory(path).best
     file = read_tensors(path)
     weights = {name: t for name, t in file.tensors.items() if not name.startswith(STATE_PREFIX)}
+    heads = {name: shape for name, shape in _of_loss(model).items() if name in weights}
     expected = {node.name: node.output.type.shape for node in model.graph.params}
-    parameters = match_weights(weights, expected, path)
+    parameters = match_weights(weights, expected | heads, path)
     if METADATA_KEY not in file.metadata:
         return Trained(model, path, parameters)
     checkpoint = checkpoint_of(file)
     return Trained(model, path, parameters, checkpoint.classes, checkpoint.preparation)
 
 
+def _of_loss(model: Model) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parameters that only the loss of the `train` block has."""
+    own = {node.name for node in model.graph.params}
+    params = model.train.graph.params if model.train is not None else []
+    return {node.name: node.output.type.shape for node in params if node.name not in own}
+
+
 def measure(trained: Trained, data: Data, build: Build) -> Measured:
-    """Loss and metrics of the model's `train` block on the test part of ``data``."""
+    """Loss and metrics of the model's `train` block on the test part of ``data``. Raises UserError."""
     from netdsl.data.prepare import Prepared
     from netdsl.train.evaluate import Evaluator
     from netdsl.train.fit_data import check_targets
@@ -79,12 +90,24 @@ def measure(trained: Trained, data: Data, build: Build) -> Measured:
             f"`{trained.path}` was trained on other classes than {data.name} has",
             notes=(f"trained: {_listed(trained.classes)}", f"{data.name}: {_listed(data.classes)}"),
         )
+    _require_heads(trained)
     preparation = trained.preparation or recipe.preparation(data)
     confusion = _confusion(recipe, data)
     prepared = Prepared(data.test, preparation)
     evaluator = Evaluator(recipe, prepared, compiler_for(build).inference, trained.parameters)
     test = evaluator.run(trained.parameters, confusion)
     return Measured(test, len(data.test), confusion)
+
+
+def _require_heads(trained: Trained) -> None:
+    missing = [name for name in _of_loss(trained.model) if name not in trained.parameters]
+    if missing:
+        raise UserError.of(
+            Code.WEIGHTS_MISMATCH,
+            f"`{trained.path}` holds the network, but not the layers that its loss has of its own",
+            notes=(f"{len(missing)} are missing, `{missing[0]}` first",),
+            help="`netdsl predict` needs none of them; to measure, leave them out of the loss",
+        )
 
 
 def predictor(trained: Trained, build: Build, *, invert: bool = False, trim: bool = False) -> Predictor:

@@ -12,17 +12,22 @@ from netdsl.diagnostics import Code, UserError, suggest
 from netdsl.weights.files import Tensor
 
 IGNORED_ENDINGS = ("num_batches_tracked",)  # batch counters that published checkpoints carry
+LOSS_PREFIX = "loss."  # layers that only training has, such as GoogLeNet's auxiliary classifiers
 MAX_NAMED = 8
 
 
 def match_weights(
     tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], path: Path
 ) -> dict[str, NDArray[np.float32]]:
-    """The tensors of ``expected``, as float32, in its order.
+    """The tensors of ``expected``, as float32, in its order. What the loss has of its own is left aside.
 
     Raises one UserError that lists every missing, unexpected and differently shaped tensor.
     """
-    candidates = {name: t for name, t in tensors.items() if not name.endswith(IGNORED_ENDINGS)}
+    candidates = {
+        name: t
+        for name, t in tensors.items()
+        if name in expected or not (name.endswith(IGNORED_ENDINGS) or name.startswith(LOSS_PREFIX))
+    }
     missing = [name for name in expected if name not in candidates]
     unexpected = [name for name in candidates if name not in expected]
     misfits = [

@@ -83,6 +83,13 @@ def test_matching_orders_converts_and_ignores_batch_counters() -> None:
     assert all(tensor.dtype == np.float32 for tensor in matched.values())
 
 
+def test_layers_of_the_loss_are_left_aside_where_only_the_network_is_wanted() -> None:
+    tensors = {**fitting(), "loss.aux1.fc1.weight": np.ones((2, 2))}
+    assert list(match_weights(tensors, EXPECTED, Path("w"))) == list(EXPECTED)
+    whole = {**EXPECTED, "loss.aux1.fc1.weight": (2, 2)}
+    assert list(match_weights(tensors, whole, Path("w"))) == list(whole)
+
+
 def test_everything_that_does_not_fit_is_told_at_once() -> None:
     tensors = {"conv.weight": np.ones((3, 2)), "other": np.ones(1)}
     with pytest.raises(UserError) as caught:
