@@ -23,7 +23,7 @@ LAYERS = (
         "report", "resolve", "train", "weights",
     },
     {"driver"},
-    {"api", "trained", "trainer"},
+    {"api", "lsp", "trained", "trainer"},
     {"cli"},
     {"__main__"},
 )  # fmt: skip

@@ -31,6 +31,7 @@ VERBS = {
     "explain": "Tell the long story of a diagnostic code.",
     "zoo": "List the networks that come with netdsl, or print one.",
     "demo": "Train LeNet-5 on handwritten digits and read some, in under a minute.",
+    "lsp": "Serve editors: findings, shapes, manual and names of .net files.",
     "doctor": "Say what netdsl finds on this machine.",
 }
 

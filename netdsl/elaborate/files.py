@@ -75,6 +75,11 @@ def load_program(where: str | Path | Source) -> Module:
     return loader.load(read_source(path), path, ())
 
 
+def load_open(source: Source, path: Path) -> Module:
+    """As ``load_program``, for a file whose text an editor has: it is not read, but what it uses is."""
+    return _Loader().load(source, path, ())
+
+
 @dataclass(frozen=True)
 class _Step:
     """A file on the way from the first one to the one being read, and the ``use`` that led on."""

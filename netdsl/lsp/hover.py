@@ -1,0 +1,94 @@
+"""What an editor shows of the thing under the pointer, as Markdown."""
+
+from __future__ import annotations
+
+from netdsl.lsp.document import Document, Layer, receptive_text, shape_text
+from netdsl.lsp.symbols import Symbol
+from netdsl.ops.base import all_ops
+from netdsl.ops.manual import default_text, entry_of, kind_text
+from netdsl.source import Span
+from netdsl.syntax import tree
+
+_INSTANCES = 6
+
+
+def hover(document: Document, offset: int) -> tuple[str, Span] | None:
+    """Markdown and the text it is about; None where there is nothing to say."""
+    named = document.symbols.at(offset)
+    if named is not None:
+        symbol, span = named
+        return _symbol_text(document, symbol), span
+    call = _call_at(document, offset)
+    if call is None:
+        return None
+    name, span = call
+    op = all_ops().get(name)
+    layers = document.layers_at(offset)
+    parts = [_layers_text(layers)] if layers else []
+    if op is not None and not op.internal:
+        entry = entry_of(op)
+        parts.append(f"```net\n{entry.signature}\n```\n{entry.text}")
+    return ("\n\n---\n\n".join(parts), span) if parts else None
+
+
+def argument_text(op_name: str, name: str) -> str | None:
+    """The manual's line of an op's argument."""
+    op = all_ops().get(op_name)
+    arg = next((item for item in op.args if item.name == name), None) if op is not None else None
+    if arg is None:
+        return None
+    default = "required" if arg.required else f"default {default_text(arg)}"
+    return f"`{arg.name}`: {kind_text(arg)} ({default})" + (f"\n\n{arg.doc}" if arg.doc else "")
+
+
+def _call_at(document: Document, offset: int) -> tuple[str, Span] | None:
+    """The name of an op written at an offset."""
+    if document.program is None:
+        return None
+    for node in tree.below(document.program):
+        name = node.name if isinstance(node, tree.Call) else node
+        if isinstance(name, tree.Name) and name.span.start <= offset <= name.span.end and name.text in all_ops():
+            return name.text, name.span
+    return None
+
+
+def _layers_text(layers: list[Layer]) -> str:
+    rows = ["| layer | shape | parameters | MACs | sees |", "|---|---|--:|--:|---|"]
+    for layer in layers[:_INSTANCES]:
+        cost = layer.cost
+        rows.append(
+            f"| `{layer.node.name}` | {shape_text(layer)} | {cost.params:,} | {cost.macs:,} | {receptive_text(layer)} |"
+        )
+    more = len(layers) - _INSTANCES
+    return "\n".join(rows) + (f"\n\nand {more} more" if more > 0 else "")
+
+
+def _symbol_text(document: Document, symbol: Symbol) -> str:
+    heads = {tree.Block: "block", tree.Net: "net"}
+    node = symbol.node
+    if isinstance(node, tree.Block | tree.Net):
+        listed = ", ".join(parameter.span.text for parameter in node.parameters)
+        return f"```net\n{heads[type(node)]} {symbol.name}({listed})\n```"
+    text = f"**{symbol.name}** ({symbol.kind})"
+    layers = _layers_of_value(document, node)
+    if layers:
+        return f"{text}\n\n{_layers_text(layers)}"
+    if isinstance(node, tree.Input | tree.Parameter | tree.Constant | tree.Layer):
+        return f"{text}\n\n```net\n{node.span.text}\n```"
+    return text
+
+
+def _layers_of_value(document: Document, node: tree.Syntax | None) -> list[Layer]:
+    """The layers that make the value which a statement binds: those of its last stage."""
+    if not isinstance(node, tree.Assign | tree.OutputItem) or node.value is None:
+        return []
+    expr: tree.Expr = node.value
+    while isinstance(expr, tree.Pipe | tree.Named | tree.Group):
+        match expr:
+            case tree.Pipe():
+                expr = expr.stages[-1]
+            case tree.Named():
+                expr = expr.value
+            case tree.Group():
+                expr = expr.inner
+    return document.layers.get((expr.span.start, expr.span.end), [])
