@@ -65,7 +65,7 @@ def test_the_training_peak_is_that_of_the_step(tmp_path: Path) -> None:
     [
         ("inference", "lenet5", 0, 3),
         ("training", "lenet5", 0, 5),
-        ("inference", "googlenet", 64, 1),
+        ("inference", "googlenet", 80, 1),
         ("training", "resnet18", 64, 2),
         ("inference", "unet_bn", 48, 1),
     ],

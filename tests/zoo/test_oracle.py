@@ -59,7 +59,7 @@ def test_without_passes_and_with_several_samples(name: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", ["googlenet", "se_resnet50", "densenet121"] if FULL else ["googlenet"])
 def test_on_every_kind_of_cpu_that_this_one_can_stand_for(name: str, device: str, tmp_path: Path) -> None:
-    graph = zoo_model(name, 64, tmp_path).graph
+    graph = zoo_model(name, 80, tmp_path).graph
     show_scores(graph)
     try:
         check(graph, Build(target=device, threads=2))

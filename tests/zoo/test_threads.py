@@ -14,7 +14,7 @@ from netdsl.weights.initialize import initial_parameters
 from tests.zoo.nets import FULL, Array, image, step_inputs, used_parameters, zoo_model
 
 THREADS = (1, 2, 3) if FULL else (1, 2)
-TRAINED = [("resnet18", 64, 3), ("lenet5", None, 32), *([("googlenet", 64, 2)] if FULL else [])]
+TRAINED = [("resnet18", 64, 3), ("lenet5", None, 32), *([("googlenet", 80, 2)] if FULL else [])]
 
 
 def same_bits(results: list[dict[str, Array]]) -> None:
