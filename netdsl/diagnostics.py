@@ -155,7 +155,8 @@ class UserError(Exception):
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
-        super().__init__("; ".join(item.title for item in self.diagnostics))
+        # The base keeps what it is given: an error raised in a worker process is made again from it.
+        super().__init__(self.diagnostics)
 
     def __str__(self) -> str:
         """As on a terminal: from Python, too, an error shows its place."""

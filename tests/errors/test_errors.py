@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,3 +39,9 @@ def test_every_code_has_a_case() -> None:
     covered = {path.stem.split("_")[0] for path in CASES}
     concerned = {code.id for code in Code if code.id < "N06"} - set(ELSEWHERE)
     assert concerned <= covered
+
+
+def test_errors_cross_process_boundaries() -> None:
+    error = UserError.of(Code.SHAPE_MISMATCH, "shapes do not meet", notes=["1 ≠ 2"])
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is UserError and again.diagnostics == error.diagnostics and str(again) == str(error)
