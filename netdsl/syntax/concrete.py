@@ -11,7 +11,6 @@ from netdsl.source import Source
 from netdsl.syntax import tables
 from netdsl.syntax.lalr import Automaton
 from netdsl.syntax.lexer import Token, tokenize
-from netdsl.syntax.parser import parse
 
 
 @dataclass(slots=True, eq=False)
@@ -56,8 +55,7 @@ class Written:
 
 
 def read_concrete(source: Source) -> Written:
-    """The concrete tree of a file without errors. Raises UserError, ResourceLimit as ``parse`` does."""
-    parse(source)
+    """The concrete tree of a file that ``parse`` takes without errors."""
     tokens = tokenize(source, Diagnostics())
     grammar = tables.load()
     names = {name for _, _, name, _, _ in grammar.rules}

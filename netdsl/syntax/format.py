@@ -29,8 +29,9 @@ def format_source(source: Source) -> str:
 
     Raises UserError where the file has syntax errors, ResourceLimit beyond limits.
     """
+    program = parse(source)
     text = _settled(source)
-    if not same_tree(parse(source), parse(Source(source.name, text))):
+    if not same_tree(program, parse(Source(source.name, text))):
         raise InternalError("fmt")
     first_end = source.text.find("\n")
     if first_end > 0 and source.text[first_end - 1] == "\r":
