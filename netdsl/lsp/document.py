@@ -8,8 +8,8 @@ from pathlib import Path
 
 from netdsl.analysis.cost import LayerCost, layer_costs
 from netdsl.analysis.receptive import Field, number_text, receptive_fields
-from netdsl.diagnostics import Diagnostic, Diagnostics, UserError
-from netdsl.elaborate import Module, buildable_nets, elaborate
+from netdsl.diagnostics import Code, Diagnostic, Diagnostics, UserError
+from netdsl.elaborate import Model, Module, buildable_nets, elaborate
 from netdsl.elaborate.files import load_open
 from netdsl.ir.graph import Node
 from netdsl.lsp.symbols import Symbols, find_symbols
@@ -17,12 +17,16 @@ from netdsl.source import Source, Span
 from netdsl.syntax import tree
 from netdsl.syntax.parser import parse
 
+STAND_IN = 224
+"""What a symbolic size is taken for; an editor has no ``--size``, and 224 can be halved five times."""
+
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of one net, where the text made it."""
+    """One layer of one net, where the text made it; ``sizes`` are those that stand for symbolic ones."""
 
     net: str
+    sizes: dict[str, int]
     node: Node
     cost: LayerCost
     field: Field | None
@@ -69,17 +73,32 @@ def analyse(text: str, path: Path) -> Document:
 
 def _build(document: Document, module: Module, name: str, found: Diagnostics) -> None:
     try:
-        model = elaborate(module, name)
+        model = _elaborated(module, name)
     except UserError as error:
         _keep(found, error.diagnostics)
         return
     receptive = receptive_fields(model.graph)
     _keep(found, (*model.warnings, *receptive.warnings))
     for cost in layer_costs(model.graph):
-        layer = Layer(name, cost.node, cost, receptive.fields.get(cost.node.output))
+        layer = Layer(name, model.sizes, cost.node, cost, receptive.fields.get(cost.node.output))
         for span in cost.node.spans:
             if span.source is module.source:
                 document.layers.setdefault((span.start, span.end), []).append(layer)
+
+
+def _elaborated(module: Module, name: str) -> Model:
+    """The net, with stand-ins for symbolic sizes. Raises UserError."""
+    try:
+        return elaborate(module, name)
+    except UserError as error:
+        open_sizes = {
+            item.primary.span.text: STAND_IN
+            for item in error.diagnostics
+            if item.code is Code.UNBOUND_SIZE and item.primary is not None
+        }
+        if not open_sizes:
+            raise
+    return elaborate(module, name, sizes=open_sizes)
 
 
 def _keep(found: Diagnostics, items: tuple[Diagnostic, ...]) -> None:

@@ -18,6 +18,9 @@ def hover(document: Document, offset: int) -> tuple[str, Span] | None:
     if named is not None:
         symbol, span = named
         return _symbol_text(document, symbol), span
+    argument = _argument_at(document, offset)
+    if argument is not None:
+        return argument
     call = _call_at(document, offset)
     if call is None:
         return None
@@ -41,6 +44,18 @@ def argument_text(op_name: str, name: str) -> str | None:
     return f"`{arg.name}`: {kind_text(arg)} ({default})" + (f"\n\n{arg.doc}" if arg.doc else "")
 
 
+def _argument_at(document: Document, offset: int) -> tuple[str, Span] | None:
+    """The manual's line of the argument whose name is written at an offset."""
+    for node in tree.below(document.program) if document.program is not None else ():
+        if isinstance(node, tree.Call) and node.span.start <= offset <= node.span.end:
+            for argument in node.arguments:
+                name = argument.name
+                if name is not None and name.span.start <= offset <= name.span.end:
+                    text = argument_text(node.name.text, name.text)
+                    return (text, name.span) if text else None
+    return None
+
+
 def _call_at(document: Document, offset: int) -> tuple[str, Span] | None:
     """The name of an op written at an offset."""
     if document.program is None:
@@ -60,7 +75,8 @@ def _layers_text(layers: list[Layer]) -> str:
             f"| `{layer.node.name}` | {shape_text(layer)} | {cost.params:,} | {cost.macs:,} | {receptive_text(layer)} |"
         )
     more = len(layers) - _INSTANCES
-    return "\n".join(rows) + (f"\n\nand {more} more" if more > 0 else "")
+    sizes = ", ".join(f"{name} = {size}" for name, size in layers[0].sizes.items())
+    return "\n".join(rows) + (f"\n\nand {more} more" if more > 0 else "") + (f"\n\nat {sizes}" if sizes else "")
 
 
 def _symbol_text(document: Document, symbol: Symbol) -> str:

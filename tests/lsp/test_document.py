@@ -76,6 +76,20 @@ def test_names_are_found_in_files_with_other_errors() -> None:
     assert document.findings and document.symbols.at(SAMPLE.index("y = in")) is not None
 
 
+def test_symbolic_sizes_have_stand_ins() -> None:
+    text = "net A {\n    input image: [3, H, W]\n    output y = image -> conv(8, 3x3, stride=2, pad=1)\n}\n"
+    document = analyse(text, Path("symbolic.net"))
+    assert not document.findings
+    shown = hover(document, text.index("conv"))
+    assert shown is not None and "[8, 112, 112]" in shown[0] and "at H = 224, W = 224" in shown[0]
+
+
+def test_hover_of_arguments() -> None:
+    document = analyse(SAMPLE, Path("sample.net"))
+    shown = hover(document, SAMPLE.index("pad=same"))
+    assert shown is not None and shown[0].startswith("`pad`: a padding") and shown[1].text == "pad"
+
+
 def errors(document: Document) -> list[str]:
     return [item.title for item in document.findings if item.level is Level.ERROR]
 
