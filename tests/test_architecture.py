@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    {"source"},
+    {"numpy_on_use", "source"},
     {"diagnostics", "codeframe"},
     {"explain", "ir", "syntax"},
     {"ops"},
@@ -32,7 +32,7 @@ LAYERS = (
 FACADE = "__init__"
 """The package itself hands out names from everywhere, each when it is asked for."""
 
-BACKENDS_MAY = {"diagnostics", "ir", "ops", "plan", "reference", "source"}
+BACKENDS_MAY = {"diagnostics", "ir", "numpy_on_use", "ops", "plan", "reference", "source"}
 
 HEAVY = {"llvmlite", "networkx", "rich", "PIL", "matplotlib", "safetensors", "torch", "lark"}
 """Imported inside the functions that need them."""

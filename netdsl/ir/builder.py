@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.ir.graph import Graph, Node, Value
 from netdsl.ir.types import DType, TensorType
 from netdsl.source import Span
@@ -57,10 +56,11 @@ class GraphBuilder:
         """Where new nodes go: the end of the graph."""
         return self.graph.add(node)
 
-    def constant(self, value: Any, *, name: str = "const") -> Value:
-        """An unbatched constant held as float64."""
-        array = np.asarray(value, dtype=np.float64)
-        node = Node("const", self.graph.unique_name(name), [], {"value": array}, (TensorType(array.shape, False),))
+    def constant(self, value: float | np.ndarray[Any, Any], *, name: str = "const") -> Value:
+        """An unbatched constant: one number, or an array held as float64."""
+        held = value if isinstance(value, int | float) else np.asarray(value, dtype=np.float64)
+        shape = () if isinstance(held, int | float) else held.shape
+        node = Node("const", self.graph.unique_name(name), [], {"value": held}, (TensorType(shape, False),))
         node.spans = self.spans
         return self.place(node).output
 

@@ -44,6 +44,11 @@ class Node:
     types: tuple[TensorType, ...]
     spans: frozenset[Span] = frozenset()
     epilogue: Epilogue | None = None
+    outputs: tuple[Value, ...] = field(init=False)
+    """The node's results, one a type."""
+
+    def __post_init__(self) -> None:
+        self.outputs = tuple([Value(self, index) for index in range(len(self.types))])
 
     @property
     def main_inputs(self) -> list[Value]:
@@ -55,21 +60,17 @@ class Node:
         return self.inputs[len(self.main_inputs) :]
 
     @property
-    def outputs(self) -> tuple[Value, ...]:
-        return tuple(Value(self, index) for index in range(len(self.types)))
-
-    @property
     def output(self) -> Value:
         """The first (mostly the only) result."""
-        return Value(self, 0)
+        return self.outputs[0]
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.name}>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Value:
-    """Result number ``index`` of ``node``."""
+    """Result number ``index`` of ``node``; only the node makes them, so they are compared by identity."""
 
     node: Node
     index: int = 0

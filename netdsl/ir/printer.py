@@ -19,8 +19,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.ir.graph import Graph, Node
 from netdsl.ir.types import TensorType
 
@@ -57,7 +56,7 @@ def _definition(node: Node) -> str:
         case "param":
             return _param(node.attrs)
         case "const":
-            return f"const {_array(node.attrs['value'])}"
+            return f"const {_array(np.asarray(node.attrs['value']))}"
     operands = ", ".join(value.name for value in node.main_inputs)
     attrs = [f" {key}={_attr(node.attrs[key])}" for key in sorted(node.attrs) if node.attrs[key] is not None]
     return f"{node.op}({operands}){''.join(attrs)}"

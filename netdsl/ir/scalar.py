@@ -7,11 +7,13 @@ reference interpreter evaluates them, so an elementwise op is written exactly on
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, TypeAlias
 
-import numpy as np
+from netdsl import numpy_on_use as np
 
 UNARY = ("neg", "exp", "log", "tanh", "sigmoid", "sqrt", "abs")
 BINARY = ("add", "sub", "mul", "div", "max", "min")
@@ -191,7 +193,7 @@ def size(expr: Expr) -> int:
 
 # --- evaluation -----------------------------------------------------------------------------
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
 def _sigmoid(x: Array) -> Array:
@@ -201,12 +203,15 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(np.where(x >= 0, positive, tail / (1 + tail)))
 
 
-_EVALUATE: dict[str, Callable[..., Any]] = {
-    "neg": np.negative, "exp": np.exp, "log": np.log, "tanh": np.tanh, "sigmoid": _sigmoid,
-    "sqrt": np.sqrt, "abs": np.abs, "add": np.add, "sub": np.subtract, "mul": np.multiply,
-    "div": np.divide, "max": np.maximum, "min": np.minimum, "gt": np.greater,
-    "ge": np.greater_equal, "lt": np.less, "le": np.less_equal, "eq": np.equal,
-}  # fmt: skip
+@cache
+def _functions() -> dict[str, Callable[..., Any]]:
+    """What each operation and comparison is on arrays."""
+    return {
+        "neg": np.negative, "exp": np.exp, "log": np.log, "tanh": np.tanh, "sigmoid": _sigmoid,
+        "sqrt": np.sqrt, "abs": np.abs, "add": np.add, "sub": np.subtract, "mul": np.multiply,
+        "div": np.divide, "max": np.maximum, "min": np.minimum, "gt": np.greater,
+        "ge": np.greater_equal, "lt": np.less, "le": np.less_equal, "eq": np.equal,
+    }  # fmt: skip
 
 
 def evaluate(expr: Expr, operands: Sequence[Array]) -> Array:
@@ -225,9 +230,9 @@ def _evaluate(expr: Expr, operands: Sequence[Array], memo: dict[Expr, Any]) -> A
             result = operands[0].dtype.type(value) if operands else np.float64(value)
         case Select(compare=compare):
             a, b, x, y = (_evaluate(child, operands, memo) for child in expr.children)
-            result = np.where(_EVALUATE[compare](a, b), x, y)
+            result = np.where(_functions()[compare](a, b), x, y)
         case Unary(op=op) | Binary(op=op):
-            result = _EVALUATE[op](*(_evaluate(child, operands, memo) for child in expr.children))
+            result = _functions()[op](*(_evaluate(child, operands, memo) for child in expr.children))
         case _:
             raise TypeError(f"not an expression: {expr!r}")
     memo[expr] = result
@@ -296,7 +301,7 @@ def simplify(expr: Expr) -> Expr:
         return expr
     expr = rebuild(expr, [simplify(child) for child in expr.children])
     if all(isinstance(child, Const) for child in expr.children):
-        value = float(evaluate(expr, [np.zeros((), np.float64)]))
+        value = _constant(expr)
         if math.isfinite(value):
             return Const(value)
     match expr:
@@ -307,6 +312,22 @@ def simplify(expr: Expr) -> Expr:
         case Select(x=x, y=y) if x == y:
             return x
     return expr
+
+
+_ROUNDED_ALIKE: dict[str, Callable[..., float]] = {
+    "neg": operator.neg, "add": operator.add, "sub": operator.sub, "mul": operator.mul,
+}  # fmt: skip
+"""What Python's floats and NumPy's give to the same bit, exceptions included: no reason to load NumPy."""
+
+
+def _constant(expr: Expr) -> float:
+    """The value of an expression over constants."""
+    match expr:
+        case Unary(op=op, x=Const(value=x)) if op in _ROUNDED_ALIKE:
+            return _ROUNDED_ALIKE[op](x)
+        case Binary(op=op, x=Const(value=x), y=Const(value=y)) if op in _ROUNDED_ALIKE:
+            return _ROUNDED_ALIKE[op](x, y)
+    return float(evaluate(expr, [np.zeros((), np.float64)]))
 
 
 def _simplify_binary(expr: Binary) -> Expr:

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.diagnostics import Code
 from netdsl.ir.scalar import Expr
 from netdsl.ir.types import DType, TensorType
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from netdsl.ir.builder import GraphBuilder
     from netdsl.ir.graph import Node, Value
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = "np.ndarray[Any, Any]"
 Attrs = Mapping[str, Any]
 
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.ops.base import Array, Attrs
 
 

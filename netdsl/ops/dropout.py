@@ -7,8 +7,7 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.ir.scalar import Expr, Var
 from netdsl.ir.types import DType, TensorType
 from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, TrainingContext, register

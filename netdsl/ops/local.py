@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.ir.types import TensorType
 from netdsl.ops import conv_math, window
 from netdsl.ops.base import (

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.diagnostics import Code
 from netdsl.ir.scalar import (
     Const,

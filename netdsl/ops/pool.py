@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.diagnostics import Code
 from netdsl.ir.types import TensorType
 from netdsl.ops import conv_math, window

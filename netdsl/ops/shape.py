@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.diagnostics import Code
 from netdsl.ir.types import TensorType
 from netdsl.ops.base import POINTWISE, Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, ShapeError, register

@@ -15,8 +15,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.ir.graph import Graph, Node
 from netdsl.passes.base import Log, Pass
 from netdsl.passes.sweep import Sweep
@@ -72,9 +71,9 @@ def frozen_attrs(node: Node) -> Hashable:
 
 def _frozen(value: Any) -> Hashable:
     """A hashable stand-in that is equal exactly when the value is."""
-    if isinstance(value, np.ndarray):
-        return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, list | tuple):
-        return tuple(_frozen(item) for item in value)
-    assert isinstance(value, Hashable), f"an argument of type {type(value).__name__} has no key"
-    return value
+        return tuple([_frozen(item) for item in value])
+    if isinstance(value, Hashable):
+        return value
+    assert isinstance(value, np.ndarray), f"an argument of type {type(value).__name__} has no key"
+    return value.dtype.str, value.shape, value.tobytes()

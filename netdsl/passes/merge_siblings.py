@@ -19,8 +19,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.ir.builder import GraphBuilder
 from netdsl.ir.graph import Graph, Node, Value
 from netdsl.passes.base import Log, Pass, union_of_spans

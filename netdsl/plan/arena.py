@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+# Steps are looked at this many at a time: what lives in other groups of steps needs no look.
+_GROUP = 16
+
+Placed = tuple[int, int, int, int]
+"""Start and end in the arena, first and last step."""
 
 
 @dataclass
@@ -25,26 +30,29 @@ def place(intervals: Sequence[Interval], alignment: int) -> int:
     lower bound in practice, and deterministic.
     """
     order = sorted(range(len(intervals)), key=lambda i: (-intervals[i].size, intervals[i].first, i))
-    count = len(order)
-    first, last = np.empty(count, np.int64), np.empty(count, np.int64)
-    start, end = np.empty(count, np.int64), np.empty(count, np.int64)
+    everything: list[Placed] = []
+    groups: dict[int, list[Placed]] = {}
     total = 0
-    for placed, index in enumerate(order):
-        item = intervals[index]
-        alive = np.flatnonzero((first[:placed] <= item.last) & (last[:placed] >= item.first))
-        item.offset = _lowest_gap(start[alive], end[alive], item.size)
-        first[placed], last[placed] = item.first, item.last
-        start[placed] = item.offset
-        end[placed] = item.offset + -(-item.size // alignment) * alignment
-        total = max(total, int(end[placed]))
+    for item in map(intervals.__getitem__, order):
+        touched = range(item.first // _GROUP, item.last // _GROUP + 1)
+        near = groups.get(touched[0], []) if len(touched) == 1 else everything
+        item.offset = _lowest_gap(near, item)
+        end = item.offset + -(-item.size // alignment) * alignment
+        placed = (item.offset, end, item.first, item.last)
+        insort(everything, placed)
+        for group in touched:
+            insort(groups.setdefault(group, []), placed)
+        total = max(total, end)
     return total
 
 
-def _lowest_gap(starts: np.ndarray, ends: np.ndarray, size: int) -> int:
-    if not len(starts):
-        return 0
-    order = np.argsort(starts, kind="stable")
-    reached = np.concatenate([[0], np.maximum.accumulate(ends[order])])
-    gaps = starts[order] - reached[:-1]
-    fits = np.flatnonzero(gaps >= size)
-    return int(reached[fits[0]] if len(fits) else reached[-1])
+def _lowest_gap(placed: Iterable[Placed], item: Interval) -> int:
+    """The lowest offset with room for ``item``; ``placed`` is in the order of starts."""
+    reached, first, last, size = 0, item.first, item.last, item.size
+    for start, end, born, dead in placed:
+        if born <= last and dead >= first:
+            if start - reached >= size:
+                break
+            if end > reached:
+                reached = end
+    return reached

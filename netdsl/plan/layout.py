@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
-import numpy as np
-
+from netdsl import numpy_on_use as np
 from netdsl.ir.types import TensorType
 
-Array = np.ndarray[Any, Any]
+Array: TypeAlias = "np.ndarray[Any, Any]"
 Halo = tuple[int, int, int, int]
 """Rows above, rows below, columns left, columns right."""
 NO_HALO: Halo = (0, 0, 0, 0)
