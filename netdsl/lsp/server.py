@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from lsprotocol import types
@@ -27,6 +28,11 @@ from netdsl.syntax.format import format_source
 DELAY = 0.15
 """Seconds without a change before a document is analysed."""
 
+_UNITS: dict[str, Callable[[str], int]] = {
+    "utf-8": lambda text: len(text.encode("utf-8", "surrogatepass")),
+    "utf-16": lambda text: len(text.encode("utf-16-le", "surrogatepass")) // 2,
+    "utf-32": len,
+}
 _KINDS = {
     "op": types.CompletionItemKind.Function,
     "block": types.CompletionItemKind.Class,
@@ -97,15 +103,16 @@ def offset_of(server: Server, uri: str, position: types.Position) -> int:
     return server.workspace.get_text_document(uri).offset_at_position(position)
 
 
-def range_of(span: Span) -> types.Range:
-    """A span as the protocol counts: lines from 0, columns in UTF-16 units."""
-    return types.Range(_position(span.source, span.start), _position(span.source, max(span.start, span.end)))
+def range_of(server: Server, span: Span) -> types.Range:
+    """A span as the protocol counts: lines from 0, columns in the units that editor and server agreed on."""
+    count = _UNITS[str(types.PositionEncodingKind(server.workspace.position_encoding or "utf-16").value)]
+    ends = (_position(span.source, offset, count) for offset in (span.start, max(span.start, span.end)))
+    return types.Range(*ends)
 
 
-def _position(source: Source, offset: int) -> types.Position:
+def _position(source: Source, offset: int, count: Callable[[str], int]) -> types.Position:
     line = source.line_of(offset)
-    before = source.text[source.line_starts[line - 1] : offset]
-    return types.Position(line - 1, len(before.encode("utf-16-le", "surrogatepass")) // 2)
+    return types.Position(line - 1, count(source.text[source.line_starts[line - 1] : offset]))
 
 
 # -- findings ------------------------------------------------------------------------------------------
@@ -121,13 +128,13 @@ def diagnostic(server: Server, uri: str, item: Diagnostic) -> types.Diagnostic:
         lines.insert(1, primary.text)
     related = [
         types.DiagnosticRelatedInformation(
-            types.Location(_uri_of(label.span, uri), range_of(label.span)), label.text or item.title
+            types.Location(_uri_of(label.span, uri), range_of(server, label.span)), label.text or item.title
         )
         for label in labels
         if label is not primary
     ]
     return types.Diagnostic(
-        range=range_of(primary.span) if primary else types.Range(types.Position(0, 0), types.Position(0, 0)),
+        range=range_of(server, primary.span) if primary else types.Range(types.Position(0, 0), types.Position(0, 0)),
         message="\n".join(lines),
         severity=types.DiagnosticSeverity.Error if item.level is Level.ERROR else types.DiagnosticSeverity.Warning,
         code=item.code.id,
@@ -185,7 +192,7 @@ def _reading(server: Server) -> None:
         if found is None:
             return None
         text, span = found
-        return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, text), range_of(span))
+        return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, text), range_of(server, span))
 
     @server.feature(types.TEXT_DOCUMENT_DEFINITION)
     def definition(params: types.DefinitionParams) -> types.Location | None:
@@ -194,20 +201,20 @@ def _reading(server: Server) -> None:
         if found is None:
             return None
         span = found[0].declaration
-        return types.Location(_uri_of(span, uri), range_of(span))
+        return types.Location(_uri_of(span, uri), range_of(server, span))
 
     @server.feature(types.TEXT_DOCUMENT_REFERENCES)
     def references(params: types.ReferenceParams) -> list[types.Location]:
         uri = params.text_document.uri
         found = server.document(uri).symbols.at(offset_of(server, uri, params.position))
-        return [types.Location(uri, range_of(span)) for span in (found[0].mentions if found else [])]
+        return [types.Location(uri, range_of(server, span)) for span in (found[0].mentions if found else [])]
 
     @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
     def shapes(params: types.InlayHintParams) -> list[types.InlayHint]:
         document = server.document(params.text_document.uri)
         lines = params.range.start.line + 1, params.range.end.line + 1
         return [
-            types.InlayHint(range_of(span).end, text, types.InlayHintKind.Type, padding_left=True)
+            types.InlayHint(range_of(server, span).end, text, types.InlayHintKind.Type, padding_left=True)
             for span, text in shapes_of_lines(document, *lines)
         ]
 
@@ -239,7 +246,7 @@ def _writing(server: Server) -> None:
         except UserError:
             return None
         found = document.symbols.at(offset)
-        return range_of(found[1]) if found else None
+        return range_of(server, found[1]) if found else None
 
     @server.feature(types.TEXT_DOCUMENT_RENAME)
     def renamed(params: types.RenameParams) -> types.WorkspaceEdit:
@@ -248,7 +255,7 @@ def _writing(server: Server) -> None:
             spans = rename(server.document(uri), offset_of(server, uri, params.position), params.new_name)
         except UserError as error:
             raise JsonRpcInvalidParams(message=str(error)) from None
-        return types.WorkspaceEdit({uri: [types.TextEdit(range_of(span), params.new_name) for span in spans]})
+        return types.WorkspaceEdit({uri: [types.TextEdit(range_of(server, span), params.new_name) for span in spans]})
 
     @server.feature(types.TEXT_DOCUMENT_FORMATTING)
     def formatted(params: types.DocumentFormattingParams) -> list[types.TextEdit] | None:
@@ -258,7 +265,7 @@ def _writing(server: Server) -> None:
             text = format_source(source)
         except UserError:
             return None
-        return [types.TextEdit(range_of(source.span(0, len(source.text))), text)] if text != source.text else []
+        return [types.TextEdit(range_of(server, source.span(0, len(source.text))), text)] if text != source.text else []
 
 
 def serve(version: str) -> None:

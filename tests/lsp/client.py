@@ -15,7 +15,7 @@ TIMEOUT = 30
 class Client:
     """One server process. Requests wait for their answers; notifications of the server are kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str = "utf-16") -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "netdsl", "lsp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -23,9 +23,9 @@ class Client:
         self.notes: queue.Queue[dict[str, Any]] = queue.Queue()
         self.next = 0
         threading.Thread(target=self._read, daemon=True).start()
-        self.capabilities = self.request("initialize", {"processId": None, "rootUri": None, "capabilities": {}})[
-            "capabilities"
-        ]
+        able = {"general": {"positionEncodings": [encoding]}}
+        about = self.request("initialize", {"processId": None, "rootUri": None, "capabilities": able})
+        self.capabilities = about["capabilities"]
         self.notify("initialized", {})
 
     def _read(self) -> None:

@@ -231,6 +231,17 @@ def test_formatting(file: File) -> None:
     assert file.client.request("textDocument/formatting", params) is None
 
 
+@pytest.mark.parametrize(("encoding", "end"), [("utf-8", 22), ("utf-16", 17), ("utf-32", 16)])
+def test_columns_in_the_units_agreed_on(tmp_path: Path, encoding: str, end: int) -> None:
+    client = Client(encoding)
+    uri = (tmp_path / "net.net").as_uri()
+    client.open(uri, 'use "\N{GRINNING FACE}\N{LATIN SMALL LETTER E WITH ACUTE}\N{MINUS SIGN}abc.net"\n')
+    [finding] = client.diagnostics(uri, 1)
+    assert finding["code"] == "N0001"
+    assert (finding["range"]["start"]["character"], finding["range"]["end"]["character"]) == (4, end)
+    assert client.close() == 0
+
+
 def test_what_it_says_it_can(client: Client) -> None:
     for name in ("hover", "definition", "references", "completion", "rename", "inlayHint", "documentFormatting"):
         assert client.capabilities[f"{name}Provider"]
