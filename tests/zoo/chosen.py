@@ -9,7 +9,7 @@ from netdsl.resolve import zoo_names
 CHOSEN = [
     "alexnet", "alexnet_lecture", "alexnet_torchvision", "bn_inception", "cifar_cnn", "darknet19", "darknet53",
     "deepface", "densenet121", "googlenet", "googlenet_torchvision", "lenet1", "lenet5", "lenet5_1998", "linear", "mlp",
-    "nearest_neighbor", "neuron", "prelu_net", "resnet101", "resnet101_v2", "resnet18", "resnet50", "resnet50_v1",
+    "nearest_neighbor", "neuron", "resnet101", "resnet101_v2", "resnet18", "resnet50", "resnet50_v1",
     "resnext50_32x4d", "se_bn_inception", "se_inception_resnet_v2", "se_resnet50", "se_resnext50", "se_vgg16", "unet",
     "unet_bn", "vgg_a_lrn", "vgg_d", "zfnet",
 ]  # fmt: skip
