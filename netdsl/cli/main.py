@@ -23,6 +23,7 @@ VERBS = {
     "check": "Find every error and warning in .net files.",
     "fmt": "Bring .net files into the common style.",
     "report": "Show shapes, parameters, work, receptive fields and memory.",
+    "draw": "Draw the figure of a network's architecture.",
     "compile": "Compile a network, or print any stage on the way.",
     "train": "Train a network as its `train` block says.",
     "eval": "Measure a trained network on a data set.",

@@ -11,7 +11,7 @@
   const OPEN_AT_MOST = 64;
   const MEASURES = [["params", "parameters"], ["macs", "MACs"], ["bytes", "memory"]];
   const FAMILY = {
-    conv: "conv", deconv: "conv", local: "conv", maxpool: "pool", avgpool: "pool", fc: "fc", bn: "norm", lrn: "norm",
+    conv: "conv", deconv: "conv", local: "conv", maxpool: "pool", avgpool: "pool", fc: "fc", distance: "fc", bn: "norm", lrn: "norm",
     relu: "act", leaky_relu: "act", prelu: "act", sigmoid: "act", tanh: "act", add: "join", mul: "join", concat: "join",
     softmax: "end", log_softmax: "end", cross_entropy: "end", input: "io", output: "io",
   };
@@ -102,6 +102,7 @@
   }
 
   function linksOf(block, boxes) {
+    for (const box of boxes) box.spine = 0;
     const links = { above: boxes.map(() => []), below: boxes.map(() => []) };
     const known = new Set();
     for (const [source, target, v, route] of block.edges) {
@@ -111,7 +112,10 @@
         const key = `${a} ${b} ${v}`;
         if (known.has(key)) continue;
         known.add(key);
-        const shift = port(block, boxes, a, "out", v) - port(block, boxes, b, "in", v);
+        const [leaves, enters] = [port(block, boxes, a, "out", v), port(block, boxes, b, "in", v)];
+        const shift = leaves - enters;
+        if (!links.above[b].length) boxes[b].spine = -enters;
+        if (!links.below[a].length && !links.above[a].length) boxes[a].spine = -leaves;
         const weight = boxes[a].thin && boxes[b].thin ? 16 : boxes[a].thin || boxes[b].thin ? 2 : 1;
         links.above[b].push([a, shift, weight]);
         links.below[a].push([b, -shift, weight]);
@@ -120,6 +124,7 @@
     return links;
   }
 
+  /** Places across: near the neighbours', in sweeps; where all paths meet lies the spine, at 0. */
   function across(ranks, boxes, links) {
     for (const rank of ranks) {
       let x = 0;
@@ -133,8 +138,59 @@
     for (let sweep = 0; sweep < SWEEPS; sweep++) {
       const order = sweep % 2 ? [...ranks].reverse() : ranks;
       const sides = sweep < SWEEPS - SETTLING ? [sweep % 2 ? links.below : links.above] : [links.above, links.below];
-      for (const rank of order) settle(rank, boxes, sides);
+      for (const rank of order) {
+        if (rank.length > 1) settle(rank, boxes, sides);
+        else boxes[rank[0]].x = boxes[rank[0]].spine;
+      }
     }
+    straighten(ranks, boxes, links);
+  }
+
+  /** Put chains (one reader each, which reads nothing else) on one line, as far as their neighbours let them. */
+  function straighten(ranks, boxes, links) {
+    const sides = new Map();
+    for (const rank of ranks) {
+      rank.forEach((item, position) => sides.set(item, { left: rank[position - 1], right: rank[position + 1], alone: rank.length === 1 }));
+    }
+    const chains = ranks.flat().filter((item) => !follows(item, links)).map((item) => chainFrom(item, links));
+    for (let pass = 0; pass < 3; pass++) chains.forEach((chain) => alignChain(chain, boxes, sides));
+  }
+
+  function follows(item, links) {
+    const above = links.above[item];
+    return above.length === 1 && links.below[above[0][0]].length === 1;
+  }
+
+  /** Members [item, place relative to the first]. */
+  function chainFrom(first, links) {
+    const chain = [[first, 0]];
+    for (let [item, offset] = chain[0]; links.below[item].length === 1;) {
+      const [next, shift] = links.below[item][0];
+      if (!follows(next, links)) break;
+      offset -= shift;
+      chain.push([next, offset]);
+      item = next;
+    }
+    return chain;
+  }
+
+  function alignChain(chain, boxes, sides) {
+    let [low, high, sum] = [-Infinity, Infinity, 0];
+    let fixed = null;
+    for (const [item, offset] of chain) {
+      const { left, right, alone } = sides.get(item);
+      if (left !== undefined) low = Math.max(low, boxes[left].x + distance(boxes[left], boxes[item]) - offset);
+      if (right !== undefined) high = Math.min(high, boxes[right].x - distance(boxes[item], boxes[right]) - offset);
+      if (alone && fixed === null) fixed = boxes[item].x - offset;
+      sum += boxes[item].x - offset;
+    }
+    if (low > high) {
+      const half = chain.length >> 1;
+      if (half) [chain.slice(0, half), chain.slice(half)].forEach((part) => alignChain(part, boxes, sides));
+      return;
+    }
+    const x = Math.max(low, Math.min(high, fixed === null ? sum / chain.length : fixed));
+    for (const [item, offset] of chain) boxes[item].x = x + offset;
   }
 
   function settle(rank, boxes, sides) {
