@@ -1,4 +1,4 @@
-"""Which zoo networks are run, not only read: of each file one or two, with ``NETDSL_TEST_FULL=1`` all."""
+"""Which zoo networks are run, not only read: one or two of most files, with ``NETDSL_TEST_FULL=1`` all."""
 
 from __future__ import annotations
 
