@@ -45,7 +45,7 @@ def entry_text(entry: Entry) -> str:
     """An entry for a terminal."""
     lines = [f"{entry.operands} -> {entry.signature}", "", entry.text]
     rows = [_row(entry, number) for number in range(len(entry.op.args))]
-    rows += [(name, "lends its shape", "", "") for name in entry.op.shape_operands]
+    rows += [(name, "", "a tensor that lends its shape", "") for name in entry.op.shape_operands]
     if rows:
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         lines += ["", "Arguments:"]

@@ -1,8 +1,7 @@
 """The server: the protocol's requests answered by the modules beside this one.
 
 One document is analysed at a time, in a thread, a moment after the last change to it; what an older version gave is
-thrown away. Requests are answered from the last analysis whose text is the present one, or for shapes from the last
-one that built.
+thrown away. Requests are answered from the analysis of the present text, completion from the last that parsed.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lsprotocol import types
@@ -53,6 +53,8 @@ class Server(LanguageServer):
         self.parsed: dict[str, Document] = {}
         """The last that parsed."""
         self.waiting: dict[str, asyncio.Task[None]] = {}
+        self.worker = ThreadPoolExecutor(max_workers=1)
+        """One analysis at a time; those not begun yet are dropped with their tasks."""
 
     def schedule(self, uri: str, delay: float) -> None:
         """Analyse a document soon; what was scheduled before is dropped."""
@@ -64,7 +66,10 @@ class Server(LanguageServer):
         await asyncio.sleep(delay)
         text = self.workspace.get_text_document(uri)
         version = text.version
-        document = await asyncio.to_thread(analyse, text.source, path_of(uri))
+        document = self.present.get(uri)
+        if document is None or document.source.text != text.source:
+            loop = asyncio.get_running_loop()
+            document = await loop.run_in_executor(self.worker, analyse, text.source, path_of(uri))
         current = self.workspace.text_documents.get(uri)
         if current is None or current.version != version:
             return
@@ -173,6 +178,7 @@ def _documents(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
     async def saved(params: types.DidSaveTextDocumentParams) -> None:
         for uri in list(server.workspace.text_documents):  # others may use this file
+            server.present.pop(uri, None)
             server.schedule(uri, 0)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)

@@ -202,6 +202,18 @@ def test_completion(file: File) -> None:
     assert {"layer", "output", "features"} <= labels(file, "    ou").keys()
 
 
+def test_typing_a_file_from_nothing(file: File) -> None:
+    for end in range(0, len(NET), 9):
+        file.change(NET[:end])
+        if end:
+            lines = NET[:end].split("\n")
+            position = {"line": len(lines) - 1, "character": len(lines[-1].encode("utf-16-le")) // 2}
+            assert isinstance(file.ask("completion", position), list)
+            file.ask("hover", position)
+    file.change(NET)
+    assert file.findings() == []
+
+
 def test_completion_at_the_top_and_in_train(file: File) -> None:
     file.change(NET + "\ntr")
     found = file.ask("completion", file.position("\ntr"))
