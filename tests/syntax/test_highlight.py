@@ -91,7 +91,7 @@ def test_keywords_are_those_of_the_grammar() -> None:
     assert set(tables.load().keywords) == KEYWORDS
 
 
-@pytest.mark.parametrize("text", texts())
+@pytest.mark.parametrize("text", list(texts()))
 def test_both_see_what_the_lexer_sees(text: str) -> None:
     expected = by_lexer(text)
     assert by_pygments(text) == expected
