@@ -86,6 +86,13 @@ def test_hostile_words_end_no_element() -> None:
     assert json.loads(embedded) == {"name": HOSTILE}
 
 
+def test_a_hostile_name_of_a_file(write: Any) -> None:
+    name = "<img src=x onerror=alert(1)>&.net"
+    text = write(RESIDUAL, name=name)
+    assert "<img" not in text
+    assert {node.get("at", "").rpartition(":")[0] for node in data(text)["nodes"]} == {"", name}
+
+
 # -- in a browser ------------------------------------------------------------------------------------
 
 
@@ -127,6 +134,10 @@ def test_blocks_fold_by_mouse_and_keyboard(browse: Any) -> None:
         result.escaped = [titles(), document.activeElement.getAttribute("aria-label")];
         document.getElementById("open-all").click();
         result.opened = labels().length;
+        const inner = all(".card").find((card) => card.getAttribute("aria-label").startsWith("conv stage2.conv3"));
+        inner.dispatchEvent(new PointerEvent("pointerenter"));
+        document.getElementById("fold-all").click();
+        result.around = document.querySelector(".card.chosen").getAttribute("aria-label");
         result.focusable = all(".card[tabindex='0']").length;
         """,
     )
@@ -138,6 +149,7 @@ def test_blocks_fold_by_mouse_and_keyboard(browse: Any) -> None:
     assert found["inside"].startswith("conv stage1.conv1, 3×3, 16, pad 1, gives 16 by 32 by 32")
     assert found["escaped"] == [["false", "false"], "block stage1, 7 layers, 4,672 parameters, folded"]
     assert found["opened"] == 27
+    assert found["around"].startswith("block stage2")
     assert found["focusable"] == 1
 
 

@@ -44,7 +44,6 @@ def page_document(graph: Graph, report: Report) -> dict[str, Any]:
             "macs": report.totals.macs,
             "bytes": sum(_bytes(row.cost.node) for row in report.rows),
         },
-        "batch": report.memory.batch,
         "nodes": [_node(leaf, rows, index, places) for leaf in leaves],
         "blocks": _blocks(blocks, index, leaves),
         "warnings": [f"{item.code.value}: {item.title}" for item in report.warnings],

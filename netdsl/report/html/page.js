@@ -279,8 +279,15 @@
     if (!scale) scale = Math.max(0.45, Math.min(1.1, (document.getElementById("stage").clientWidth - 48) / width));
     zoom(1);
     drawBars();
-    if (!cards.some((found) => found.key === current)) current = cards[0].key;
+    current = inSight(current);
     choose(current, false);
+  }
+
+  /** The card itself, or that of the innermost block around it in sight. */
+  function inSight(key) {
+    let [kind, id] = [key[0], Number(key.slice(1))];
+    while (!cards.some((found) => found.key === kind + id)) [kind, id] = ["b", kind === "n" ? parentOfNode[id] : parents[id]];
+    return kind + id;
   }
 
   function zoom(factor) {
@@ -294,6 +301,7 @@
     const { boxes } = layout;
     const labelled = new Set();
     const lines = make("g", { "aria-hidden": "true" }, parent);
+    const words = make("g", { "aria-hidden": "true" }, parent);
     for (const [source, target, v, route] of block.edges) {
       const from = port(block, boxes, source, "out", v);
       const to = port(block, boxes, target, "in", v);
@@ -303,7 +311,7 @@
       if (labelled.has(key) || block.items[source][0] === "in" || block.items[target][0] === "out") continue;
       labelled.add(key);
       const box = boxes[source];
-      make("text", { class: "flow", x: x + box.x + from + 6, y: y + box.y + box.h + 13 }, lines, sizes(NODES[v].shape));
+      make("text", { class: "flow", x: x + box.x + from + 6, y: y + box.y + box.h + 13 }, words, sizes(NODES[v].shape));
     }
     block.items.forEach(([kind, id], item) => {
       const box = boxes[item];
@@ -683,6 +691,7 @@
     make("rect", { class: name, width: 100, height: 8, rx: 4 }, bar);
     html("span", row, name === "bytes" ? bytes(DATA.totals.bytes) : count(DATA.totals[name]));
   }
+  html("p", legend, "Bars compare the cards in sight. Memory: what layers give, for one sample.");
   const summary = document.getElementById("summary");
   html("h2", summary, "The whole network");
   for (const line of [...DATA.summary, ...DATA.warnings]) html("p", summary, line);
