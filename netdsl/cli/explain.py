@@ -68,5 +68,9 @@ def plain_text(markdown: str) -> str:
         if number % 2:
             parts.append(textwrap.indent(part.rstrip(), "    "))
         else:
-            parts += [textwrap.fill(paragraph, _WIDTH) for paragraph in part.split("\n\n") if paragraph.strip()]
+            parts += [
+                textwrap.fill(" ".join(paragraph.split()), _WIDTH)
+                for paragraph in part.split("\n\n")
+                if paragraph.strip()
+            ]
     return "\n\n".join(parts) + "\n"

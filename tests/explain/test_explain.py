@@ -94,6 +94,7 @@ def test_verb(netdsl: Netdsl) -> None:  # noqa: F811
     assert ended.code == 0 and "skip = image -> conv(32, 1x1)" in ended.out
     assert ended.out.startswith("N0203: shapes that do not meet\n\n") and "To see it: netdsl check" in ended.out
     assert max(map(len, ended.out.splitlines())) <= 120
+    assert not any(line.startswith(" ") and not line.startswith("    ") for line in ended.out.splitlines())
     listed = netdsl("explain").out.splitlines()
     assert [line.split()[0] for line in listed] == [code.id for code in Code]
     assert netdsl("explain", "N0203", "--json").json["example"]["command"] == "netdsl check net.net"
