@@ -82,7 +82,7 @@ def _vectors(target: Target, outputs: int, groups: int, grid: tuple[int, int]) -
     """Registers of result channels in a tile; tiles of one register where groups don't fill whole registers."""
     per_group = outputs // groups
     if groups == 1:
-        return best_vectors(-(-outputs // target.lanes), [grid], target.registers)
+        return best_vectors(-(-outputs // target.lanes), (grid,), target.registers)
     if per_group % target.lanes:
         return 1
-    return best_vectors(per_group // target.lanes, [grid], target.registers, divisor=True)
+    return best_vectors(per_group // target.lanes, (grid,), target.registers, divisor=True)

@@ -67,6 +67,8 @@ class PackedFilter:
     @cached_property
     def span(self) -> int:
         """Input blocks a tile sums over."""
+        if self.groups == 1:
+            return self.input_blocks
         return max(self._last_block(tile) - self._wanted_block(tile) for tile in range(self.tiles))
 
     def first_block(self, tile: int) -> int:

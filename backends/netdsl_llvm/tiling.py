@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 # Fewer sums than this in flight leave multiply-add units waiting for their own results.
 LATENCY_CYCLES = 4
@@ -56,8 +57,9 @@ def cut(rows: int, cols: int, limit: int) -> PixelTiles:
     return PixelTiles(Split(rows, -(-rows // height)), Split(cols, 1))
 
 
+@cache
 def best_vectors(
-    output_vectors: int, grids: Sequence[tuple[int, int]], registers: int, *, divisor: bool = False
+    output_vectors: int, grids: tuple[tuple[int, int], ...], registers: int, *, divisor: bool = False
 ) -> int:
     """The number of registers of result channels in a tile that costs least over these grids of pixels.
 

@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from netdsl.diagnostics import Code, Diagnostic, Label, Level
 from netdsl.ir.graph import Graph, Node, Value
-from netdsl.ops.base import AxisMap, Call, get
+from netdsl.ops.base import POINTWISE, AxisMap, Call, get
 from netdsl.source import Span
 
 AXES = ("height", "width")
@@ -76,7 +76,7 @@ def receptive_fields(graph: Graph) -> Receptive:
         paths = _paths(node, fields)
         if not paths:
             continue
-        if (finding := _misaligned(node, paths)) is not None:
+        if len(paths) > 1 and (finding := _misaligned(node, paths)) is not None:
             warnings.append(finding)
         for value in node.outputs:
             if len(value.type.shape) == 3:
@@ -92,7 +92,9 @@ def _paths(node: Node, fields: dict[Value, Field]) -> list[Field]:
         if inner is None or _is_repeated(node, value) or (found and inner.input is not found[0].input):
             continue
         rule = get(node.op).receptive(Call.of(node), operand)
-        if rule is not None:
+        if rule is POINTWISE:
+            found.append(inner)
+        elif rule is not None:
             rows, cols = rule
             found.append(Field(inner.input, rows.after(inner.rows), cols.after(inner.cols)))
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 import traceback
 from pathlib import Path
 
@@ -85,6 +84,8 @@ def _dump(error: BaseException, session: Session) -> Path | None:
         *traceback.format_exception(error),
     ]
     try:
+        import tempfile
+
         descriptor, name = tempfile.mkstemp(prefix="netdsl-bug-", suffix=".txt")
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write("\n".join(facts))

@@ -68,6 +68,8 @@ class Var(Expr):
 
 @dataclass(frozen=True)
 class Const(Expr):
+    """A number."""
+
     value: float
 
     def __str__(self) -> str:
@@ -76,6 +78,8 @@ class Const(Expr):
 
 @dataclass(frozen=True)
 class Unary(Expr):
+    """One of ``UNARY``."""
+
     op: str
     x: Expr
 
@@ -89,6 +93,8 @@ class Unary(Expr):
 
 @dataclass(frozen=True)
 class Binary(Expr):
+    """One of ``BINARY``."""
+
     op: str
     x: Expr
     y: Expr

@@ -32,6 +32,8 @@ def share_storage(
 
 @dataclass
 class _Sharing:
+    """The slots while they are made and merged."""
+
     graph: Graph
     nodes: Sequence[Node]
     load_time: set[int]

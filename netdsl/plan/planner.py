@@ -71,6 +71,8 @@ def arena_size(graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1
 
 @dataclass
 class _Planner:
+    """A plan while it is made."""
+
     graph: Graph
     target: PlanTarget
     batch: int

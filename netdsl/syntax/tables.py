@@ -8,9 +8,9 @@ writes the file anew, and a test holds it to the grammar.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
+import zlib
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -53,7 +53,8 @@ def load() -> Tables:
 
 
 def digest(grammar: str) -> str:
-    return hashlib.sha256(grammar.encode()).hexdigest()
+    """Tells an edited grammar from the one a table was made of; a CRC, because ``hashlib`` takes long to load."""
+    return f"{zlib.crc32(grammar.encode()):08x}"
 
 
 def build(grammar: str) -> Tables:

@@ -1,4 +1,5 @@
 """The syntax tree of a ``.net`` file: what was written, and where; nothing is resolved. Nodes compare by identity.
+They are not changed once made (unchecked: frozen dataclasses take twice as long to define and to make).
 
 Chains (``a + b - c``, ``a -> b -> c``) are flat nodes, so the depth of a tree is bounded by the
 depth of its brackets.
@@ -12,7 +13,7 @@ from dataclasses import dataclass, fields
 from netdsl.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Syntax:
     """Base of all nodes."""
 
@@ -22,62 +23,62 @@ class Syntax:
 # -- expressions -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Expr(Syntax):
     """Base of all expressions."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Name(Expr):
     """An identifier, or ``in``."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Number(Expr):
     value: int | float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Dims(Expr):
     """A size such as ``3x3``."""
 
     sizes: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class String(Expr):
     value: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Flag(Expr):
     """``yes`` or ``no``."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class ListExpr(Expr):
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class TupleExpr(Expr):
     """``(a, b)``, or ``a, b`` where several values may stand."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Group(Expr):
     """``(inner)``; matters to ``as``, which numbers what a group makes."""
 
     inner: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Argument(Syntax):
     """``value`` or ``name=value`` in a call."""
 
@@ -85,7 +86,7 @@ class Argument(Syntax):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Call(Expr):
     """``name(arguments)``."""
 
@@ -93,7 +94,7 @@ class Call(Expr):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Index(Expr):
     """``base[i][j]...``."""
 
@@ -101,24 +102,24 @@ class Index(Expr):
     indices: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Negate(Expr):
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Not(Expr):
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Operator(Syntax):
     """An infix sign such as ``+``."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Arithmetic(Expr):
     """``operands[0] operators[0] operands[1] ...`` of one precedence, evaluated from the left."""
 
@@ -126,14 +127,14 @@ class Arithmetic(Expr):
     operators: tuple[Operator, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Comparison(Expr):
     left: Expr
     operator: Operator
     right: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Logic(Expr):
     """``and`` or ``or`` over two or more operands."""
 
@@ -141,7 +142,7 @@ class Logic(Expr):
     operands: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Label(Syntax):
     """The name behind ``as``: ``layer``, or ``layer[i]`` which appends a known value."""
 
@@ -149,7 +150,7 @@ class Label(Syntax):
     index: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Named(Expr):
     """``value as label``."""
 
@@ -157,14 +158,14 @@ class Named(Expr):
     label: Label
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Pipe(Expr):
     """``stages[0] -> stages[1] -> ...``."""
 
     stages: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Conditional(Expr):
     """``if c { ... } else if d { ... } else { ... }``, as a statement or as a value."""
 
@@ -176,36 +177,36 @@ class Conditional(Expr):
 # -- statements ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Statement(Syntax):
     """Base of all statements."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Body(Syntax):
     """Statements in braces."""
 
     statements: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Input(Statement):
     names: tuple[Name, ...]
     shape: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class OutputItem(Syntax):
     name: Name
     value: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Output(Statement):
     items: tuple[OutputItem, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Layer(Statement):
     """``layer name = Op(...)``: one instance, whose uses share their weights."""
 
@@ -213,19 +214,19 @@ class Layer(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Return(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class For(Statement):
     names: tuple[Name, ...]
     values: Expr
     body: Body
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Assign(Statement):
     """``a = value`` or ``a, b = value``; ``parenthesized`` targets don't change the meaning."""
 
@@ -233,7 +234,7 @@ class Assign(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Evaluate(Statement):
     """An expression standing alone: a branch's value, or an ``if`` used as a statement."""
 
@@ -243,12 +244,12 @@ class Evaluate(Statement):
 # -- declarations ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Declaration(Syntax):
     """Base of what may stand at the top of a file."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Use(Declaration):
     """``use "file.net"`` or ``use a.b``; ``names`` empty brings in every block."""
 
@@ -256,7 +257,7 @@ class Use(Declaration):
     names: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Parameter(Syntax):
     """A parameter of a net or block. ``kind`` is the annotation it has or shares."""
 
@@ -265,14 +266,14 @@ class Parameter(Syntax):
     default: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Net(Declaration):
     name: Name
     parameters: tuple[Parameter, ...]
     body: Body
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Variant(Declaration):
     """``net ResNet50 = ResNet([3, 4, 6, 3])``."""
 
@@ -280,14 +281,14 @@ class Variant(Declaration):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Block(Declaration):
     name: Name
     parameters: tuple[Parameter, ...]
     body: Body
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Constant(Declaration):
     """``name = known value`` at the top of a file or in a ``train`` block."""
 
@@ -295,7 +296,7 @@ class Constant(Declaration):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Target(Declaration):
     """``target name: class``, ``target name: class [H, W]`` or ``target name: [C, H, W]``."""
 
@@ -304,7 +305,7 @@ class Target(Declaration):
     shape: ListExpr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Setting(Declaration):
     """``batch 64``, ``schedule cosine(warmup = 1)``."""
 
@@ -312,20 +313,20 @@ class Setting(Declaration):
     values: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class TrainCall(Declaration):
     """``sgd(lr = 0.1)``: the optimizer."""
 
     call: Call
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Train(Declaration):
     net: Name
     items: tuple[Target | Setting | TrainCall | Constant, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Program(Syntax):
     """A whole file."""
 
