@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from netdsl.api import Compiled, Network, compile, load
+    from netdsl.api import Compiled, Network, compile, fully_convolutional, load
     from netdsl.diagnostics import UserError
     from netdsl.trainer import Trainer
 
-__all__ = ["Compiled", "Network", "Trainer", "UserError", "compile", "load"]
+__all__ = ["Compiled", "Network", "Trainer", "UserError", "compile", "fully_convolutional", "load"]
 
 _HOMES = {
     "Compiled": "netdsl.api",
@@ -23,6 +23,7 @@ _HOMES = {
     "Trainer": "netdsl.trainer",
     "UserError": "netdsl.diagnostics",
     "compile": "netdsl.api",
+    "fully_convolutional": "netdsl.api",
     "load": "netdsl.api",
 }
 

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from operator import index
 from pathlib import Path
@@ -139,6 +140,23 @@ def load(
     return Network(driver.load(Origin(str(where), net, plain, sizes or {}, size)))
 
 
+def fully_convolutional(net: Network | str | Path, *, size: tuple[int, int] | None = None) -> Network:
+    """A classifier as a dense network: fully connected layers become convolutions, a result [F] becomes [F, h, w].
+
+    ``size`` is the (height, width) of the image; left out, it stays, and the result is the classifier's, [F, 1, 1].
+    Parameters keep their names; those of former fully connected layers have the same elements in another shape
+    (``array.reshape(dense.parameters[name])``). There is no ``train`` block. Raises UserError saying which layer
+    stands in the way, or does not fit the size.
+    """
+    from netdsl.passes.convolutionalize import at_size, convolutionalize
+
+    model = (net if isinstance(net, Network) else load(net)).model
+    graph = convolutionalize(model.graph).graph
+    if size is not None:
+        graph = at_size(graph, (whole("height", size[0]), whole("width", size[1])))
+    return Network(replace(model, graph=graph, train=None))
+
+
 def compile(
     net: Network | str | Path,
     target: str = "cpu",
@@ -208,4 +226,4 @@ def _fitting(name: str, value: Any, type: TensorType, batch: int) -> Array:
     return np.ascontiguousarray(array, dtype=wanted)
 
 
-__all__ = ["Compiled", "Network", "compile", "load"]
+__all__ = ["Compiled", "Network", "compile", "fully_convolutional", "load"]

@@ -25,6 +25,7 @@ VERBS = {
     "report": "Show shapes, parameters, work, receptive fields and memory.",
     "draw": "Draw the figure of a network's architecture.",
     "compile": "Compile a network, or print any stage on the way.",
+    "convert": "Turn a classifier into a network that looks everywhere on larger images.",
     "train": "Train a network as its `train` block says.",
     "eval": "Measure a trained network on a data set.",
     "predict": "Name what pictures show.",
