@@ -68,9 +68,6 @@ def plain_text(markdown: str) -> str:
         if number % 2:
             parts.append(textwrap.indent(part.rstrip(), "    "))
         else:
-            parts += [
-                textwrap.fill(" ".join(paragraph.split()), _WIDTH)
-                for paragraph in part.split("\n\n")
-                if paragraph.strip()
-            ]
+            paragraphs = [" ".join(paragraph.split()) for paragraph in part.split("\n\n")]
+            parts += [textwrap.fill(paragraph, _WIDTH) for paragraph in paragraphs if paragraph]
     return "\n\n".join(parts) + "\n"
