@@ -65,12 +65,20 @@ class Sweep:
 
     def position(self, node: Node) -> int:
         """Place of an already visited node in the new order."""
+        self._index_placed()
+        return self._index[id(node)]
+
+    def _index_placed(self) -> None:
         for index in range(self._indexed, len(self._placed)):
             placed = self._placed[index]
             if placed is not None:
                 self._index[id(placed)] = index
         self._indexed = len(self._placed)
-        return self._index[id(node)]
+
+    def _is_placed(self, node: Node) -> bool:
+        self._index_placed()
+        index = self._index.get(id(node))
+        return index is not None and self._placed[index] is node
 
     @cached_property
     def _readers(self) -> dict[Value, list[Node]]:
@@ -101,10 +109,9 @@ class Sweep:
 
     def earlier_reader(self, values: Sequence[Value]) -> str | None:
         """Which node that was visited already reads one of ``values``, in words: their node can't move behind it."""
-        placed = {id(node) for node in self._placed if node is not None} if values else set()
         for value in values:
             for reader in self.readers(value):
-                if id(reader) in placed:
+                if self._is_placed(reader):
                     return f"{value.name} is read by {reader.name} before"
         return None
 
