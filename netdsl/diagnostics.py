@@ -56,6 +56,13 @@ class Code(Enum):
     MISALIGNED_JOIN = ("N0304", "joined paths whose receptive fields do not line up")
     SUSPICIOUS = ("N0305", "a construct that is legal but likely a slip")
 
+    BN_OF_ONE_VALUE = ("N0306", "batch normalization over one value a channel")
+    BIAS_BEFORE_BN = ("N0307", "a bias that batch normalization takes away again")
+    DEAD_LAYER = ("N0308", "a layer that no output and no loss needs")
+    SOFTMAX_TWICE = ("N0309", "a softmax before a loss that has one")
+    SMALL_FIELD = ("N0310", "a classifier whose features never see the whole input")
+    UNEQUAL_STRIDES = ("N0311", "joined paths of very unequal strides")
+
     UNKNOWN_OP = ("N0401", "an unknown op or block")
     UNKNOWN_ARGUMENT = ("N0402", "an argument that the op or block does not take")
     UNKNOWN_NAME = ("N0403", "an unknown name")

@@ -60,6 +60,12 @@ def tokenize(source: Source, found: Diagnostics) -> list[Token]:
     return tokens
 
 
+def comments(source: Source) -> list[Span]:
+    """Every comment of a text, from its ``#`` to the end of its line."""
+    found = _pattern().finditer(source.text)
+    return [source.span(match.start(), match.end()) for match in found if match.lastgroup == "COMMENT"]
+
+
 def _too_many(span: Span) -> ResourceLimit:
     return ResourceLimit.of(Code.LIMIT_FILE, f"a file may have at most {MAX_TOKENS:,} words and signs", span)
 

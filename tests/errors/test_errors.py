@@ -10,6 +10,8 @@ import pytest
 
 from netdsl.diagnostics import Code, Diagnostic, UserError, render
 from netdsl.elaborate import elaborate, limits, load_program
+from netdsl.report.findings import warnings_of
+from netdsl.syntax.allowed import without_allowed
 
 HERE = Path(__file__).parent
 CASES = sorted(HERE.glob("N*.net"))
@@ -20,7 +22,7 @@ ELSEWHERE = ("N0002", "N0005", "N0006", "N0007", "N0209", "N0304", "N0305", "N05
 def findings(path: Path) -> tuple[Diagnostic, ...]:
     """All errors, or else all warnings, of the one net that the file is about."""
     try:
-        return elaborate(load_program(path)).warnings
+        return without_allowed(warnings_of(elaborate(load_program(path))))
     except UserError as error:
         return error.diagnostics
 
