@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-MAX_NODES = 100_000
-MAX_STEPS = 1_000_000
+MAX_NODES = 40_000
+MAX_STEPS = 250_000
+"""These two keep every `check` below 2 seconds; a network of 10,000 layers stays well inside."""
+MAX_ERRORS = 500
+"""Found in one net, repetitions in a loop included; then elaboration stops and tells them."""
 MAX_NESTING = 200
 """Expressions and blocks inside one another, while elaborating."""
 MAX_LIST = 10_000

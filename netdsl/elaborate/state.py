@@ -115,6 +115,7 @@ class Run:
     constants: dict[Module, Scope] = field(default_factory=dict)
     _names_in: dict[tree.Syntax, frozenset[str]] = field(default_factory=dict)
     _steps: int = 0
+    _errors: int = 0
     _nesting: int = 0
 
     # -- dispatch ----------------------------------------------------------------------------------
@@ -185,6 +186,9 @@ class Run:
         help: str | None = None,
     ) -> None:
         self.found.error(code, title, span, label, [*secondary, *self._uses()], notes, help)
+        self._errors += 1
+        if self._errors >= limits.MAX_ERRORS:
+            self.found.raise_if_errors()
 
     def warning(
         self,
