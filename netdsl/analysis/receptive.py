@@ -87,11 +87,15 @@ def receptive_fields(graph: Graph) -> Receptive:
 def _paths(node: Node, fields: dict[Value, Field]) -> list[Field]:
     """The field of the result as each operand alone would give it; those of another input left out."""
     found: list[Field] = []
-    for operand, value in enumerate(node.main_inputs):
-        inner = fields.get(value)
-        if inner is None or _is_repeated(node, value) or (found and inner.input is not found[0].input):
+    inputs = [(operand, value, fields[value]) for operand, value in enumerate(node.main_inputs) if value in fields]
+    if not inputs:
+        return found
+    op, call = get(node.op), Call.of(node)
+    elementwise = op.scalar(call) is not None
+    for operand, value, inner in inputs:
+        if (elementwise and _is_repeated(node, value)) or (found and inner.input is not found[0].input):
             continue
-        rule = get(node.op).receptive(Call.of(node), operand)
+        rule = op.receptive(call, operand)
         if rule is POINTWISE:
             found.append(inner)
         elif rule is not None:
@@ -101,11 +105,8 @@ def _paths(node: Node, fields: dict[Value, Field]) -> list[Field]:
 
 
 def _is_repeated(node: Node, value: Value) -> bool:
-    """Whether broadcasting repeats the operand over positions of the result."""
-    if get(node.op).scalar(Call.of(node)) is None:
-        return False
-    result = node.types[0].shape
-    return value.type.shape[1:] != result[1:]
+    """Whether an elementwise node's broadcasting repeats the operand over positions of the result."""
+    return value.type.shape[1:] != node.types[0].shape[1:]
 
 
 def _union(paths: Sequence[Field], shape: tuple[int, ...]) -> Field:
