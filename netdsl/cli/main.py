@@ -24,6 +24,8 @@ VERBS = {
     "fmt": "Bring .net files into the common style.",
     "report": "Show shapes, parameters, work, receptive fields and memory.",
     "draw": "Draw the figure of a network's architecture.",
+    "compare": "Put networks side by side: parameters, work, memory, receptive fields.",
+    "diff": "Show what changed between two networks, layer by layer.",
     "compile": "Compile a network, or print any stage on the way.",
     "convert": "Turn a classifier into a network that looks everywhere on larger images.",
     "train": "Train a network as its `train` block says.",
