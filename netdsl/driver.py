@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Code, ResourceLimit, UserError, suggest
@@ -168,6 +168,33 @@ def report(model: Model, build: Build) -> Report:
         return 4 * arena_size(optimized, device.plan_target, batch=build.batch, threads=threads)
 
     return build_report(model, step, Planner(build.target, build.batch, arena_bytes))
+
+
+def largest_batch(model: Model, build: Build, limit: int, most: int) -> int:
+    """The largest batch up to ``most`` whose plan and weights take at most ``limit`` bytes; 0 if none does.
+
+    Plans the network, or with ``build.training`` its training step (a default one without a ``train`` block), at
+    batches found by bisection: memory grows with the batch. Raises Unsupported.
+    """
+    from netdsl.report.default_step import default_step
+
+    graph = model.graph
+    if build.training:
+        graph = training_step(model) if model.train is not None else default_step(graph)
+    graph, device = optimize(graph, build)[0], find_device(build)
+
+    def fits(batch: int) -> bool:
+        plan = make_plan(graph, device, replace(build, batch=batch))
+        return plan.arena_bytes + plan.weights_bytes <= limit
+
+    low, high = 0, 1
+    while high <= most and fits(high):
+        low, high = high, 2 * high
+    high = min(high, most + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
 
 
 # -- choices -----------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ Examples:
   netdsl report --size 512x512 zoo:unet_bn
   netdsl report models.net#Small
   netdsl report zoo:resnet50 --html resnet50.html
+  netdsl report zoo:resnet50 --fits 8GiB --training
 """
 )
 @network_options
@@ -60,6 +61,13 @@ Examples:
     type=click.Path(path_type=Path),
     help="Write one page to look at in a browser: the network drawn, with everything known of each layer.",
 )
+@click.option(
+    "--fits",
+    "amount",
+    metavar="SIZE",
+    help="Say only the largest batch whose plan fits, such as 8GiB; weights and optimizer state included.",
+)
+@click.option("--training", is_flag=True, help="With --fits: of training instead of inference.")
 @json_option
 @click.pass_context
 def command(
@@ -72,9 +80,22 @@ def command(
     target: str,
     threads: int | None,
     page: Path | None,
+    amount: str | None,
+    training: bool,
 ) -> None:
     """Show shapes, parameters, work, receptive fields and memory."""
     session = session_of(context)
+    if training and amount is None:
+        raise click.UsageError("--training belongs to --fits.")
+    if amount is not None:
+        from netdsl.cli.fits import parse_bytes, print_fit
+
+        if page is not None:
+            raise click.UsageError("--fits and --html are two questions; ask one.")
+        build = Build(target=target, threads=threads, training=training)
+        limit = parse_bytes(amount)
+        print_fit(session, load(origin_of(file, net, settings, size)), build, limit)
+        return
     if page is not None and str(page) == "-" and session.json:
         raise click.UsageError("--html - and --json both write to stdout.")
     model = load(origin_of(file, net, settings, size))
