@@ -7,7 +7,7 @@ from pathlib import Path
 
 COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
     "check": lambda run, picture: ["check", "zoo:resnet50"],
-    "fmt": lambda run, picture: ["fmt", "--check", "net.net"],
+    "fmt": lambda run, picture: ["fmt", "net.net"],
     "report": lambda run, picture: ["report", "zoo:resnet50"],
     "compile": lambda run, picture: ["compile", "zoo:lenet5", "--emit", "asm"],
     "train": lambda run, picture: ["train", "zoo:lenet5", "--data", "digits", "--epochs", "4"],
