@@ -37,10 +37,10 @@ BACKENDS_MAY = {"diagnostics", "ir", "numpy_on_use", "ops", "plan", "reference",
 HEAVY = {"llvmlite", "networkx", "rich", "PIL", "matplotlib", "safetensors", "torch", "lark"}
 """Imported inside the functions that need them."""
 
-THIRD_PARTY = {"numpy", "lark", "networkx", "llvmlite", "click", "rich", "safetensors", "PIL", "pygments"}
+THIRD_PARTY = {"numpy", "lark", "networkx", "llvmlite", "click", "rich", "safetensors", "PIL"}
 
-OPTIONAL = {"pygls", "lsprotocol"}
-"""Needed by the verb `lsp` only, which the extra of that name installs."""
+OPTIONAL = {"pygls", "lsprotocol", "pygments"}
+"""Needed by the verb `lsp` only, which the extra of that name installs, and by the lexer that Pygments itself loads."""
 
 
 def files(folder: str) -> list[Path]:
