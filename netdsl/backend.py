@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, cast
 
-from netdsl.diagnostics import Code, DeviceMissing, UserError, suggest
+from netdsl.diagnostics import Code, DeviceMissing, UserError, did_you_mean, suggest
 from netdsl.ir.graph import Graph
 from netdsl.plan.executor import Array, Executor
 from netdsl.plan.plan import Plan
@@ -86,12 +86,11 @@ def find_backend(name: str) -> Backend:
     entries = _entries()
     if name not in entries:
         known = sorted(entries)
-        close = suggest(name, known)
         raise UserError.of(
             Code.UNKNOWN_TARGET,
             f"there is no target `{name}`",
             notes=[f"installed targets: {', '.join(known) if known else 'none'}"],
-            help=f"did you mean `{close}`?" if close else None,
+            help=did_you_mean(name, known),
         )
     try:
         return cast(Backend, entries[name].load())

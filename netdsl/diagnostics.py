@@ -54,7 +54,6 @@ class Code(Enum):
     DROPPED_PIXELS = ("N0302", "a window that never sees some real pixels")
     UNUSED_ARGUMENT = ("N0303", "a declared argument that nothing reads")
     MISALIGNED_JOIN = ("N0304", "joined paths whose receptive fields do not line up")
-    SUSPICIOUS = ("N0305", "a construct that is legal but likely a slip")
 
     BN_OF_ONE_VALUE = ("N0306", "batch normalization over one value a channel")
     BIAS_BEFORE_BN = ("N0307", "a bias that batch normalization takes away again")
@@ -317,6 +316,12 @@ def suggest(name: str, candidates: Iterable[str]) -> str | None:
         if distance < best_distance and distance < len(candidate):
             best, best_distance = candidate, distance
     return best or _abbreviated(name, names)
+
+
+def did_you_mean(name: str, candidates: Iterable[str], otherwise: str | None = None) -> str | None:
+    """The help line for a misspelled name; ``otherwise`` where nothing is close."""
+    near = suggest(name, candidates)
+    return f"did you mean `{near}`?" if near else otherwise
 
 
 def _abbreviated(name: str, names: Sequence[str]) -> str | None:

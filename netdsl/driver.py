@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from netdsl.diagnostics import Code, ResourceLimit, UserError, suggest
+from netdsl.diagnostics import Code, ResourceLimit, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from netdsl.backend import Device
@@ -209,12 +209,11 @@ def choose_passes(names: Sequence[str] | None) -> Sequence[Pass]:
     known = [item.name for item in DEFAULT]
     for name in names:
         if name not in known:
-            close = suggest(name, known)
             raise UserError.of(
                 Code.BAD_OPTION,
                 f"there is no pass `{name}`",
                 notes=[f"passes: {', '.join(known)}"],
-                help=f"did you mean `{close}`?" if close else None,
+                help=did_you_mean(name, known),
             )
     return [item for item in DEFAULT if item.name in names]
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from netdsl.diagnostics import Code, Diagnostic, Diagnostics, ResourceLimit, UserError, suggest
+from netdsl.diagnostics import Code, Diagnostic, Diagnostics, ResourceLimit, UserError, did_you_mean
 from netdsl.elaborate import expressions, pipes, statements
 from netdsl.elaborate.blocks import bind_parameters, check_parameters, module_scope
 from netdsl.elaborate.files import Module, load_program
@@ -124,12 +124,11 @@ def _check_declarations(run: Run, module: Module) -> None:
             _check_block_name(run, block)
     for name, train in module.trains.items():
         if name not in module.nets:
-            near = suggest(name, module.nets)
             run.error(
                 Code.UNKNOWN_NAME,
                 f"there is no net `{name}` to train in this file",
                 train.net.span,
-                help=f"did you mean `{near}`?" if near else None,
+                help=did_you_mean(name, module.nets),
             )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from netdsl.diagnostics import Code, Label, suggest
+from netdsl.diagnostics import Code, Label, did_you_mean, suggest
 from netdsl.elaborate.convert import PARAMETER_KINDS, WORD_KINDS, check_parameter, expected, to_argument
 from netdsl.elaborate.expressions import attempt
 from netdsl.elaborate.files import Module
@@ -132,12 +132,11 @@ def _op_value(run: Run, env: Env, owner: str, arg: Arg | None, expr: tree.Expr) 
 
 def _unknown_word(run: Run, env: Env, owner: str, arg: Arg | None, expr: tree.Name) -> None:
     assert arg is not None
-    near = suggest(expr.text, [*arg.words, *env.scope.names()])
     run.error(
         Code.UNKNOWN_VALUE,
         f"`{arg.name}` of `{owner}` is {expected(arg)}, found `{expr.text}`",
         expr.span,
-        help=f"did you mean `{near}`?" if near else None,
+        help=did_you_mean(expr.text, [*arg.words, *env.scope.names()]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from netdsl.diagnostics import Code, suggest
+from netdsl.diagnostics import Code, did_you_mean
 from netdsl.elaborate.known import Failure
 from netdsl.elaborate.values import Known, describe, is_int, is_number, is_tensors, show
 from netdsl.ops.base import Arg, Kind
@@ -38,11 +38,10 @@ def expected(arg: Arg) -> str:
 def _word(owner: str, arg: Arg, value: str) -> str:
     if value in arg.words:
         return value
-    near = suggest(value, arg.words)
     raise Failure(
         Code.UNKNOWN_VALUE if arg.words else Code.WRONG_TYPE,
         f"`{arg.name}` of `{owner}` is {expected(arg)}, found {describe(value)}",
-        f"did you mean `{near}`?" if near else None,
+        did_you_mean(value, arg.words),
     )
 
 

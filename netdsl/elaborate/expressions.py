@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from netdsl.diagnostics import Code, Label, suggest
+from netdsl.diagnostics import Code, Label, did_you_mean
 from netdsl.elaborate import known
 from netdsl.elaborate.layers import tensor_arithmetic
 from netdsl.elaborate.names import Spot
@@ -88,8 +88,7 @@ def unknown_name(run: Run, env: Env, expr: tree.Name) -> None:
     elif name in _CONSTANTS_ELSEWHERE:
         help = f"write `{_CONSTANTS_ELSEWHERE[name]}`"
     else:
-        near = suggest(name, env.scope.names())
-        help = f"did you mean `{near}`?" if near else None
+        help = did_you_mean(name, env.scope.names())
     run.error(Code.UNKNOWN_NAME, f"`{name}` is not defined", expr.span, secondary=secondary, help=help)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files as package_files
 from pathlib import Path
 
-from netdsl.diagnostics import Code, Diagnostics, Label, ResourceLimit, UserError, suggest
+from netdsl.diagnostics import Code, Diagnostics, Label, ResourceLimit, UserError, did_you_mean, suggest
 from netdsl.elaborate import limits
 from netdsl.source import Source, Span
 from netdsl.syntax import tree
@@ -207,12 +207,11 @@ def _bring_in(module: Module, used: Module, use: tree.Use, found: Diagnostics) -
     for name_node in names:
         entry = used.blocks.get(name_node.text)
         if entry is None:
-            near = suggest(name_node.text, used.blocks)
             found.error(
                 Code.UNKNOWN_NAME,
                 f"{used.source.name} has no block `{name_node.text}`",
                 name_node.span,
-                help=f"did you mean `{near}`?" if near else None,
+                help=did_you_mean(name_node.text, used.blocks),
             )
         else:
             _enter(module, name_node.text, entry, name_node.span, found)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from netdsl.diagnostics import Code, Diagnostic, Label, Level, UserError, suggest
+from netdsl.diagnostics import Code, Diagnostic, Label, Level, UserError, did_you_mean
 from netdsl.elaborate.blocks import check_parameters, module_scope
 from netdsl.elaborate.calls import BlockRef, checked_parameter, evaluate_word, prepare_block
 from netdsl.elaborate.convert import PARAMETER_KINDS, WORD_KINDS
@@ -49,8 +49,7 @@ def pick_net(module: Module, name: str | None) -> str:
     if name is not None:
         if name in module.nets:
             return name
-        near = suggest(name, module.nets)
-        raise _no_net(module, f"{module.source.name} has no net `{name}`", f"did you mean `{near}`?" if near else None)
+        raise _no_net(module, f"{module.source.name} has no net `{name}`", did_you_mean(name, module.nets))
     if not module.nets:
         raise _no_net(module, f"{module.source.name} declares no net", "write `net Name { ... }`")
     candidates = list(module.nets) if len(module.nets) == 1 else buildable_nets(module)
@@ -106,12 +105,11 @@ def _base(run: Run, module: Module, variant: tree.Variant) -> tree.Net | tree.Va
         return None
     base = module.nets.get(name.text)
     if base is None:
-        near = suggest(name.text, module.nets)
         run.error(
             Code.UNKNOWN_NAME,
             f"there is no net `{name.text}` in this file",
             name.span,
-            help=f"did you mean `{near}`?" if near else None,
+            help=did_you_mean(name.text, module.nets),
         )
     return base
 
@@ -155,13 +153,12 @@ def set_arguments(run: Run, module: Module, chosen: Chosen, arguments: Mapping[s
 
 
 def _unknown_setting(run: Run, chosen: Chosen, name: str, names: Sequence[str]) -> None:
-    near = suggest(name, names)
     takes = ", ".join(f"`{item}`" for item in names) if names else "no arguments"
     run.found.error(
         Code.UNKNOWN_ARGUMENT,
         f"`{chosen.name}` has no argument `{name}`",
         notes=[f"it takes {takes}"],
-        help=f"did you mean `{near}`?" if near else None,
+        help=did_you_mean(name, names),
     )
 
 

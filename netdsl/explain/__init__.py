@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-from netdsl.diagnostics import Code, UserError, suggest
+from netdsl.diagnostics import Code, UserError, did_you_mean
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -44,9 +44,12 @@ def find_code(identifier: str) -> Code:
     for code in Code:
         if padded == code.id or named == code.name:
             return code
-    near = suggest(padded if wanted.isdigit() else named, [item.id if wanted.isdigit() else item.name for item in Code])
     raise UserError.of(
         Code.BAD_OPTION,
         f"there is no code `{identifier}`",
-        help=f"did you mean `{near}`?" if near else "`netdsl explain` lists all codes",
+        help=did_you_mean(
+            padded if wanted.isdigit() else named,
+            [item.id if wanted.isdigit() else item.name for item in Code],
+            otherwise="`netdsl explain` lists all codes",
+        ),
     )

@@ -163,19 +163,6 @@ class Graph:
         position = self.nodes.index(anchor)
         self.nodes[position:position] = nodes
 
-    def replace_uses(self, replacements: dict[Value, Value]) -> None:
-        """Let every reader, output and update of a key read its value instead (chains followed)."""
-
-        def final(value: Value) -> Value:
-            while value in replacements:
-                value = replacements[value]
-            return value
-
-        for node in self.nodes:
-            node.inputs = [final(value) for value in node.inputs]
-        self.outputs = {name: final(value) for name, value in self.outputs.items()}
-        self.updates = {name: final(value) for name, value in self.updates.items()}
-
     def remove(self, dead: Iterable[Node]) -> None:
         gone = set(map(id, dead))
         self.nodes = [node for node in self.nodes if id(node) not in gone]

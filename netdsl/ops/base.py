@@ -151,10 +151,6 @@ class AxisMap:
         """A sliding window with ``pad`` leading zeros."""
         return AxisMap(Fraction(stride), Fraction(-pad), Fraction(dilation * (kernel - 1) - pad))
 
-    @staticmethod
-    def everything(length: int) -> AxisMap:
-        """Every output reads the whole axis."""
-        return AxisMap(Fraction(0), Fraction(0), Fraction(length - 1))
 
     def after(self, inner: AxisMap) -> AxisMap:
         """This map's input seen through ``inner`` (inner is nearer to the image)."""

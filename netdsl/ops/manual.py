@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from netdsl.diagnostics import Code, UserError, suggest
+from netdsl.diagnostics import Code, UserError, did_you_mean
 from netdsl.ops.base import Arg, Kind, OpDef, all_ops
 
 
@@ -54,8 +54,7 @@ def find_entry(name: str) -> Entry:
     op = all_ops().get(name)
     if op is not None and not op.internal:
         return entry_of(op)
-    near = suggest(name, [entry.op.name for entry in entries()])
-    help = f"did you mean `{near}`?" if near else "`netdsl ops` lists all ops"
+    help = did_you_mean(name, [entry.op.name for entry in entries()], otherwise="`netdsl ops` lists all ops")
     raise UserError.of(Code.UNKNOWN_OP, f"there is no op `{name}`", help=help)
 
 

@@ -13,7 +13,6 @@ from netdsl.explain import find_code, tell
 from tests.cli.conftest import Netdsl, netdsl  # noqa: F401  (a fixture)
 
 WITHOUT_EXAMPLE = {
-    "N0305": "nothing reports it at present",
     "N0506": "depends on how much memory there is",
     "N0801": "depends on what a backend lacks",
 }
