@@ -56,7 +56,7 @@ class _Sharing:
                     self.slots[value].widen(self.target.halo(node, operand))
 
     def _slot(self, value: Value, block: int) -> Slot:
-        return Slot.of(value.type.shape, self.batch if value.type.batched else 1, block, value.type.dtype)
+        return Slot.of(value.type, self.batch, block)
 
     def _input_block(self, value: Value, uses: dict[Value, list[tuple[Node, int]]]) -> int:
         channels = canonical(value.type.shape)[0]

@@ -176,7 +176,7 @@ class _Planner:
         layout = self.packed.get(value)
         if layout is not None:
             return Packed(layout, layout.size)
-        return Slot.of(value.type.shape, self.batch if value.type.batched else 1, self.target.block, value.type.dtype)
+        return self._plain_slot(value)
 
     def _convert(self, value: Value, home: Place, wanted: WeightLayout | None) -> Place:
         place: Place = Packed(wanted, wanted.size) if wanted is not None else self._plain_slot(value)
@@ -184,7 +184,7 @@ class _Planner:
         return place
 
     def _plain_slot(self, value: Value) -> Slot:
-        return Slot.of(value.type.shape, self.batch if value.type.batched else 1, self.target.block, value.type.dtype)
+        return Slot.of(value.type, self.batch, self.target.block)
 
     # -- steps -----------------------------------------------------------------------------
 
@@ -253,7 +253,7 @@ class _Planner:
         return True
 
     def _copy_part(self, node: Node, value: Value, part: Place, result: Slot, channels: int) -> None:
-        own = Slot.of(value.type.shape, self.batch if value.type.batched else 1, self.target.block)
+        own = self._plain_slot(value)
         own.merge_into(result, channels // self.target.block)
         self._draft("relayout", f"{node.name}.{value.name}", [part], [own], value, node.spans)
 

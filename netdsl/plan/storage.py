@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netdsl.ir.types import DType
+from netdsl.ir.types import DType, TensorType
 from netdsl.plan.layout import Blocked, Halo, canonical, widest
 
 
@@ -27,8 +27,9 @@ class Slot:
     last: int = -1
 
     @staticmethod
-    def of(shape: tuple[int, ...], batch: int, block: int, dtype: DType = DType.F32) -> Slot:
-        return Slot(batch, *canonical(shape), block, dtype=dtype)
+    def of(type: TensorType, batch: int, block: int) -> Slot:
+        """A place of its own for a value of this type (unbatched values have batch 1)."""
+        return Slot(batch if type.batched else 1, *canonical(type.shape), block, dtype=type.dtype)
 
     @property
     def root(self) -> Slot:
@@ -74,20 +75,8 @@ class Slot:
     def layout(self) -> Blocked:
         """Where the elements lie, with the root's strides."""
         root = self.root
-        row = (root.width + root.halo[2] + root.halo[3]) * root.block
-        plane = row * (root.height + root.halo[0] + root.halo[1])
-        blocks = -(-root.channels // root.block)
-        return Blocked(
-            self.batch,
-            self.channels,
-            self.height,
-            self.width,
-            root.block,
-            root.halo,
-            blocks * plane,
-            plane,
-            row,
-        )
+        own = Blocked.of(TensorType((root.channels, root.height, root.width)), root.batch, root.block, root.halo)
+        return own.part(self.channels)
 
     def elements(self) -> int:
         """Size of the root's buffer."""
