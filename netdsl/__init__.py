@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netdsl.api import Compiled, Network, compile, fully_convolutional, load
     from netdsl.diagnostics import UserError
-    from netdsl.trainer import Trainer
+    from netdsl.trainer import Initial, Trainer
 
-__all__ = ["Compiled", "Network", "Trainer", "UserError", "compile", "fully_convolutional", "load"]
+__all__ = ["Compiled", "Initial", "Network", "Trainer", "UserError", "compile", "fully_convolutional", "load"]
 
 _HOMES = {
     "Compiled": "netdsl.api",
+    "Initial": "netdsl.trainer",
     "Network": "netdsl.api",
     "Trainer": "netdsl.trainer",
     "UserError": "netdsl.diagnostics",

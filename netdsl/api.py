@@ -11,11 +11,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,10 +23,12 @@ from netdsl import driver
 from netdsl.diagnostics import Diagnostic
 from netdsl.driver import Build, Origin
 from netdsl.elaborate import Model
-from netdsl.ir.graph import Graph
-from netdsl.ir.types import DType, TensorType
+from netdsl.ir.graph import Graph, Node
+from netdsl.ir.types import DType
 from netdsl.plan.executor import Array, Executor
-from netdsl.report.model import Report
+
+if TYPE_CHECKING:
+    from netdsl.report.model import Report
 
 _NUMPY = {DType.F32: np.dtype(np.float32), DType.I32: np.dtype(np.int32)}
 
@@ -86,7 +88,9 @@ class Compiled:
     def __init__(self, network: Network, executor: Executor, batch: int) -> None:
         self.network, self.batch = network, batch
         self._executor = executor
-        self._inputs = {node.name: node.output.type for node in network.graph.inputs}
+        self._inputs = {node.name: _Input.of(node, batch) for node in network.graph.inputs}
+        self._order, outputs = list(self._inputs.values()), list(network.graph.outputs)
+        self._only = outputs[0] if len(outputs) == 1 else None
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         """Run on arrays [batch, ...], in the order of the net's inputs or by name.
@@ -95,16 +99,23 @@ class Compiled:
         computer's memory) are taken. Returns the output of a net that has one, and a dict of them otherwise; arrays
         of their own, float32. Raises ValueError for inputs that do not fit.
         """
-        outputs = self.run(self._by_name(arrays, named))
-        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+        if named or len(arrays) != len(self._inputs):
+            outputs = self.run(self._by_name(arrays, named))
+        else:
+            given = {}
+            for kind, array in zip(self._order, arrays, strict=True):
+                given[kind.name] = kind.fitting(array)
+            outputs = self._executor.step(given)
+        return outputs if self._only is None else outputs[self._only]
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
         """As calling it, always by name."""
-        if set(inputs) != set(self._inputs):
+        if inputs.keys() != self._inputs.keys():
             raise ValueError(f"the inputs are {', '.join(self._inputs)}; given: {', '.join(inputs) or 'none'}")
-        return self._executor.step(
-            {name: _fitting(name, inputs[name], type, self.batch) for name, type in self._inputs.items()}
-        )
+        fitting = {}
+        for name, value in inputs.items():
+            fitting[name] = self._inputs[name].fitting(value)
+        return self._executor.step(fitting)
 
     def get_parameters(self) -> dict[str, Array]:
         """Copies of the weights in use, by name."""
@@ -164,17 +175,20 @@ def compile(
     batch: int = 1,
     threads: int | None = None,
     weights: str | Path | Mapping[str, Any] | int | None = None,
+    exact: bool = False,
 ) -> Compiled:
     """A network as a callable for batches of ``batch`` samples.
 
     ``weights``: a safetensors file or a run directory, arrays by name, or the seed of fresh ones (None: seed 0).
-    The result has the same bits for any number of threads. Raises UserError, DeviceMissing, Unsupported.
+    ``exact``: sum convolutions as they are defined; otherwise they may be transformed (Winograd), 1e-5 apart. The
+    result has the same bits for any number of threads. Raises UserError, DeviceMissing, Unsupported.
     """
     batch = whole("batch", batch)
     threads = None if threads is None else whole("threads", threads, most=driver.MAX_THREADS)
     network = net if isinstance(net, Network) else load(net)
     parameters = _parameters(network, weights)
-    executor = driver.make_executor(network.graph, parameters, Build(target=target, batch=batch, threads=threads))
+    build = Build(target=target, batch=batch, threads=threads, exact=exact)
+    executor = driver.make_executor(network.graph, parameters, build)
     return Compiled(network, executor, batch)
 
 
@@ -216,14 +230,31 @@ def as_array(value: Any) -> Array:
     return np.asarray(value)
 
 
-def _fitting(name: str, value: Any, type: TensorType, batch: int) -> Array:
-    array = as_array(value)
-    wanted, shape = _NUMPY[type.dtype], type.full_shape(batch)
-    if array.shape != shape:
-        raise ValueError(f"`{name}` is {list(shape)} (the batch first), not {list(array.shape)}")
-    if array.dtype.kind not in ("fiu" if type.dtype is DType.F32 else "iu"):
-        raise ValueError(f"`{name}` holds {wanted} numbers, not {array.dtype}")
-    return np.ascontiguousarray(array, dtype=wanted)
+@dataclass(frozen=True)
+class _Input:
+    """What the arrays of one input of a compiled network are like."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @staticmethod
+    def of(node: Node, batch: int) -> _Input:
+        type = node.output.type
+        return _Input(node.name, _NUMPY[type.dtype], type.full_shape(batch))
+
+    def fitting(self, value: Any) -> Array:
+        """The value as such an array; itself, without any more ado, if it is one. Raises ValueError."""
+        is_one = type(value) is np.ndarray and value.dtype is self.dtype and value.shape == self.shape
+        return value if is_one and value.flags.c_contiguous else self._converted(value)
+
+    def _converted(self, value: Any) -> Array:
+        array = as_array(value)
+        if array.shape != self.shape:
+            raise ValueError(f"`{self.name}` is {list(self.shape)} (the batch first), not {list(array.shape)}")
+        if array.dtype.kind not in ("fiu" if self.dtype.kind == "f" else "iu"):
+            raise ValueError(f"`{self.name}` holds {self.dtype} numbers, not {array.dtype}")
+        return np.ascontiguousarray(array, dtype=self.dtype)
 
 
 __all__ = ["Compiled", "Network", "compile", "fully_convolutional", "load"]

@@ -16,9 +16,9 @@ from netdsl.ir.builder import GraphBuilder
 from netdsl.ir.graph import SOURCES, Graph, Node, Value
 from netdsl.ir.types import DType, TensorType
 from netdsl.ops import infer_types
-from netdsl.ops.base import Init, TrainingContext, get
-from netdsl.ops.optimizer import plain_sgd
+from netdsl.ops.base import TrainingContext, get
 from netdsl.source import Span
+from netdsl.updates import EVERY_STEP, UpdateRule, Updates
 
 STEP_INPUTS = {
     "lr": TensorType((), False),
@@ -26,9 +26,6 @@ STEP_INPUTS = {
     "seed": TensorType((), False, DType.I32),
 }
 """Inputs a training step has beside the net's own: learning rate, number of the step, seed of the run."""
-
-
-_STATE = {"init": Init("zeros"), "trainable": False, "decay": False}
 
 
 def gradients(graph: Graph, loss: Value, wrt: Iterable[Value]) -> dict[Value, Value]:
@@ -45,27 +42,28 @@ def training_graph(
     *,
     optimizer: tuple[str, Mapping[str, Any]],
     outputs: Mapping[str, Value] | None = None,
+    rule: UpdateRule = EVERY_STEP,
 ) -> Graph:
     """The whole step: forward in training form, backward, and one optimizer node a trainable parameter.
 
     ``loss`` and ``outputs`` are values of ``graph`` (outputs such as logits, for metrics). The step has the
-    inputs of the net, ``lr``, ``step`` and ``seed``; the outputs ``loss`` and those asked for; a state
-    parameter ``<param>.momentum`` beside each trained parameter (none without momentum); and updates for
+    inputs of the net, ``lr``, ``step`` and ``seed``; the outputs ``loss`` and those asked for; a state parameter
+    such as ``<param>.momentum`` beside each trained parameter, as many as the optimizer remembers; and updates for
     parameters, state and running statistics. Parameters that the loss does not depend on are not part of it.
-    Weight decay leaves alone the parameters that say so (``decay``).
+    Weight decay leaves alone the parameters that say so (``decay``); ``rule`` says all else about the updates.
+    Layers all of whose parameters are frozen work as at inference.
     """
-    step, table, context = _training_forms(graph)
+    step, table, context = _training_forms(graph, rule)
     step.outputs = {"loss": table[loss], **{name: table[value] for name, value in (outputs or {}).items()}}
-    update = _Updates(step, *optimizer)
-    grads = gradients(step, table[loss], update.trained)
     step.updates = dict(context.updates)
-    for param, grad in grads.items():
-        update.add(param, grad)
+    update = Updates(step, optimizer, rule)
+    grads = gradients(step, table[loss], update.trained)
+    update.add_all(grads)
     step.prune()
     return step
 
 
-def _training_forms(graph: Graph) -> tuple[Graph, dict[Value, Value], TrainingContext]:
+def _training_forms(graph: Graph, rule: UpdateRule) -> tuple[Graph, dict[Value, Value], TrainingContext]:
     """A copy whose layers are replaced by their training forms, and the map from old values to new."""
     step = Graph(graph.name)
     build = GraphBuilder(step, infer_types)
@@ -77,12 +75,20 @@ def _training_forms(graph: Graph) -> tuple[Graph, dict[Value, Value], TrainingCo
             raise ValueError(f"{node.name} has an epilogue: differentiate before fusing")
         inputs = [table[value] for value in node.inputs]
         build.spans = node.spans
-        results = None if node.op in SOURCES else get(node.op).training(build, node, inputs, context)
+        results = None
+        if node.op not in SOURCES and not _is_frozen(node, rule):
+            results = get(node.op).training(build, node, inputs, context)
         if results is None:
             twin = Node(node.op, node.name, inputs, dict(node.attrs), node.types, node.spans)
             results = step.add(twin).outputs
         table.update(zip(node.outputs, results, strict=True))
     return step, table, context
+
+
+def _is_frozen(node: Node, rule: UpdateRule) -> bool:
+    """Whether the layer has parameters, and all of them stay as they are."""
+    params = [value.node.name for value in node.inputs if value.node.op == "param"]
+    return bool(params) and all(map(rule.freezes, params))
 
 
 def _step_input(build: GraphBuilder, graph: Graph, name: str, type: TensorType) -> Value:
@@ -99,38 +105,6 @@ def _step_input(build: GraphBuilder, graph: Graph, name: str, type: TensorType) 
 
 def _in_order(spans: Iterable[Span]) -> list[Span]:
     return sorted(spans, key=lambda span: (span.source.name, span.start))
-
-
-class _Updates:
-    """The optimizer's part of a step. Its state comes before the gradients in the graph, so that an update can run,
-    and its gradient's memory be free again, as soon as the gradient is there."""
-
-    def __init__(self, step: Graph, op: str, args: Mapping[str, Any]) -> None:
-        self._step, self._op, self._args = step, op, args
-        self._build = GraphBuilder(step, infer_types)
-        self._lr = step.node("lr").output
-        self.trained = [node.output for node in step.params if node.attrs.get("trainable", True)]
-        self._plain = op == "sgd" and not args.get("momentum")
-        self._states = {} if self._plain else {param: self._state(param) for param in self.trained}
-
-    def _state(self, param: Value) -> Value:
-        self._build.spans = param.node.spans
-        return self._build.param(f"{param.node.name}.momentum", param.type.shape, _STATE)
-
-    def add(self, param: Value, grad: Value) -> None:
-        """What gives one parameter, and its state, the new value."""
-        attrs = dict(self._args)
-        if not param.node.attrs.get("decay", True):
-            attrs["weight_decay"] = 0.0
-        self._build.spans = param.node.spans
-        name = f"{param.node.name}.{self._op}"
-        if self._plain:
-            expr = plain_sgd(attrs.get("weight_decay", 0.0))
-            node = self._build.op("map", [param, grad, self._lr], {"expr": expr}, name=name)
-        else:
-            node = self._build.op(self._op, [param, grad, self._states[param], self._lr], attrs, name=name)
-            self._step.updates[f"{param.node.name}.momentum"] = node.outputs[1]
-        self._step.updates[param.node.name] = node.output
 
 
 class _Backward(GraphBuilder):

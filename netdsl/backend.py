@@ -8,14 +8,17 @@ nothing here knows any by name. ``--target cpu:avx2`` asks the backend registere
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from netdsl import entry_points
 from netdsl.diagnostics import Code, DeviceMissing, UserError, did_you_mean, suggest
 from netdsl.ir.graph import Graph
-from netdsl.plan.executor import Array, Executor
+from netdsl.plan.executor import Array, Executor, Profiler
 from netdsl.plan.plan import Plan
 from netdsl.plan.target import PlanTarget
+
+if TYPE_CHECKING:
+    from netdsl.machine import Machine
 
 GROUP = "netdsl.backends"
 
@@ -31,6 +34,10 @@ class Device(Protocol):
     @property
     def plan_target(self) -> PlanTarget:
         """What the planner asks."""
+        ...
+
+    def exact(self) -> Device:
+        """The device limited to algorithms that do the arithmetic of an op's definition."""
         ...
 
     @property
@@ -49,6 +56,17 @@ class Device(Protocol):
         ``parameters`` holds every ``param`` node of it by name; weight expressions are evaluated from them, here
         and whenever the executor's parameters are replaced. Raises Unsupported; DeviceMissing where this machine
         cannot run the code.
+        """
+        ...
+
+    def profile(self, graph: Graph, plan: Plan, parameters: Mapping[str, Array]) -> Profiler:
+        """As ``compile``, with a clock read behind every step of the plan: to be measured, not to be used."""
+        ...
+
+    def measure(self, threads: int) -> Machine:
+        """What this machine can do at most with ``threads`` cores, measured in a few seconds.
+
+        Raises DeviceMissing where this machine cannot run the device's code.
         """
         ...
 
@@ -93,7 +111,7 @@ def find_backend(name: str) -> Backend:
             help=did_you_mean(name, known),
         )
     try:
-        return cast(Backend, entries[name].load())
+        return cast(Backend, entry_points.load(entries[name]))
     except (ImportError, AttributeError, OSError) as error:
         raise DeviceMissing.of(
             Code.DEVICE_MISSING,
@@ -118,5 +136,5 @@ def find_device(target: str) -> Device:
     return backend.device(variant)
 
 
-def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+def _entries() -> dict[str, str]:
+    return entry_points.registered(GROUP)

@@ -6,7 +6,7 @@ Text from a file is untrusted: control characters are shown as pictures, never s
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from netdsl.diagnostics import Diagnostic, Label, Level
@@ -35,6 +35,16 @@ class _Mark:
 def render_all(diagnostics: Iterable[Diagnostic], *, color: bool, width: int = 100) -> str:
     paint = _Paint(color)
     return "\n\n".join(_render_one(item, paint, max(40, width)) for item in diagnostics)
+
+
+def frames(labels: Sequence[Label], *, color: bool, width: int = 100) -> list[str]:
+    """Lines of a code frame with a remark at each label, for what is no finding; the first label's file comes first."""
+    marks = [_Mark(label, False) for label in labels]
+    gutter = " " * (max((len(str(mark.label.span.line)) for mark in marks), default=1) + 2)
+    lines = []
+    for source, group in _by_source(marks, None):
+        lines += _frame(source, group, gutter, Level.WARNING, _Paint(color), max(40, width))
+    return lines
 
 
 def _render_one(item: Diagnostic, paint: _Paint, width: int) -> str:

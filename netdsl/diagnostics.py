@@ -7,11 +7,12 @@ a terminal is :mod:`netdsl.codeframe`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from netdsl.record import record
 from netdsl.source import Span
 
 
@@ -61,6 +62,7 @@ class Code(Enum):
     SOFTMAX_TWICE = ("N0309", "a softmax before a loss that has one")
     SMALL_FIELD = ("N0310", "a classifier whose features never see the whole input")
     UNEQUAL_STRIDES = ("N0311", "joined paths of very unequal strides")
+    UNTRAINED_HEAD = ("N0312", "a head that the loss never reaches")
 
     UNKNOWN_OP = ("N0401", "an unknown op or block")
     UNKNOWN_ARGUMENT = ("N0402", "an argument that the op or block does not take")
@@ -99,6 +101,8 @@ class Code(Enum):
     UNSUPPORTED = ("N0801", "the target cannot run this op")
     DEVICE_MISSING = ("N0802", "the target is not there on this machine")
     UNKNOWN_TARGET = ("N0803", "no such target is installed")
+    UNCOUNTED_OP = ("N0804", "an op whose work is not known")
+    MACHINE = ("N0805", "a description of a machine that is missing or wrong")
 
     id: str
     summary: str
@@ -111,7 +115,7 @@ class Code(Enum):
         return member
 
 
-@dataclass(frozen=True)
+@record
 class Label:
     """A place and what is to be said about it (shown behind the underline)."""
 
@@ -130,7 +134,7 @@ class Label:
         }
 
 
-@dataclass(frozen=True)
+@record
 class Diagnostic:
     """One finding: what (title), where (labels), why (notes), and what to do (help)."""
 
@@ -163,6 +167,10 @@ class UserError(Exception):
         self.diagnostics = tuple(diagnostics)
         # The base keeps what it is given: an error raised in a worker process is made again from it.
         super().__init__(self.diagnostics)
+
+    def facts(self) -> dict[str, Any]:
+        """What a JSON document says beside the findings."""
+        return {}
 
     def __str__(self) -> str:
         """As on a terminal: from Python, too, an error shows its place."""
@@ -216,22 +224,33 @@ class InternalError(Exception):
         super().__init__(f"internal error in {stage}")
 
 
-@dataclass
+@record(frozen=False)
 class Diagnostics:
-    """Collects findings, each once (a loop body is elaborated many times)."""
+    """Collects findings, each once (a loop body is elaborated many times).
+
+    With error number ``most`` it raises what was found. Warnings beyond ``MOST_WARNINGS`` are left out.
+    """
 
     items: list[Diagnostic] = field(default_factory=list)
+    most: int | None = None
     _seen: set[tuple[Code, Span | None, str]] = field(default_factory=set)
     _errors: int = 0
+    _warnings: int = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
         span = diagnostic.primary.span if diagnostic.primary else None
         key = (diagnostic.code, span, diagnostic.title)
         if key in self._seen:
             return
+        if diagnostic.level is Level.WARNING:
+            if self._warnings >= MOST_WARNINGS:
+                return
+            self._warnings += 1
         self._seen.add(key)
         self._errors += diagnostic.level is Level.ERROR
         self.items.append(diagnostic)
+        if self.most is not None and self._errors >= self.most:
+            self.raise_if_errors()
 
     def _report(
         self,
@@ -300,12 +319,21 @@ class Diagnostics:
         return len(self.items)
 
 
+MOST_WARNINGS = 500
+"""Told of one file, or of several looked at together; nobody reads more."""
+MOST_CANDIDATES = 300
+"""Names that a misspelled one is compared with: files have hundreds of errors at most, and some have many names."""
+
+
 def suggest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that ``name`` is most likely a slip of, or None."""
+    """The candidate that ``name`` is most likely a slip of, or None; also None where there are too many."""
     if len(name) > 64:
         return None
     best, best_distance = None, max(1, len(name) // 3) + 1
-    names = sorted(set(candidates))
+    found = set(candidates)
+    if len(found) > MOST_CANDIDATES:
+        return None
+    names = sorted(found)
     for candidate in names:
         if candidate.lower() == name.lower():
             return candidate

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Code, ResourceLimit, UserError, did_you_mean
+from netdsl.record import record
 
 if TYPE_CHECKING:
     from netdsl.backend import Device
     from netdsl.elaborate import Model
+    from netdsl.elaborate.probe import Probe
     from netdsl.ir.graph import Graph
     from netdsl.passes import Pass, PassReport
     from netdsl.plan.executor import Array, Executor
     from netdsl.plan.plan import Plan
+    from netdsl.report.cost import CostReport
     from netdsl.report.model import Report
+    from netdsl.report.peak import Peaks
 
 STAGES = ("tree", "graph", "step", "optimized", "plan", "llvm", "asm", "obj")
 """What ``--emit`` knows; those after the plan are the CPU backend's, others may differ."""
@@ -30,7 +34,7 @@ MAX_THREADS = 256
 """Of one network; every backend for CPUs takes as many."""
 
 
-@dataclass(frozen=True)
+@record
 class Origin:
     """Which network: where its text is, and what is decided from outside.
 
@@ -45,9 +49,12 @@ class Origin:
     size: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Build:
-    """How to compile. ``passes`` None means the default ones; ``training`` compiles the whole step."""
+    """How to compile. ``passes`` None means the default ones; ``training`` compiles the whole step.
+
+    ``exact``: only algorithms that do the arithmetic of an op's definition.
+    """
 
     target: str = "cpu"
     batch: int = 1
@@ -55,9 +62,10 @@ class Build:
     passes: Sequence[str] | None = None
     training: bool = False
     verify: bool = False
+    exact: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Emitted:
     """A stage in a form to read (or bytes), and what the passes did if they ran."""
 
@@ -96,15 +104,24 @@ def emit(origin: Origin, build: Build, stage: str) -> Emitted:
 
 
 def load(origin: Origin) -> Model:
-    """Text to layer graph. Raises UserError with every error of the file."""
+    """Text to layer graph. Raises UserError with every error of the file, and the legal sizes where those are wrong."""
     from netdsl.elaborate import elaborate
     from netdsl.elaborate.files import load_program
     from netdsl.resolve import resolve
 
     found = resolve(origin.where)
-    return elaborate(
-        load_program(found.path), origin.net or found.net, origin.arguments, origin.sizes, image_size=origin.size
-    )
+    module = load_program(found.path)
+
+    def build(probe: Probe | None = None) -> Model:
+        net = origin.net or found.net
+        return elaborate(module, net, origin.arguments, origin.sizes, image_size=origin.size, probe=probe)
+
+    try:
+        return build()
+    except UserError as error:
+        from netdsl.report.legal_sizes import helped
+
+        raise helped(error, build) from None
 
 
 def training_step(model: Model) -> Graph:
@@ -117,9 +134,10 @@ def training_step(model: Model) -> Graph:
             f"{model.source.name} does not say how to train `{model.name}`",
             help=f"add `train {model.name} {{ ... }}`",
         )
-    settings = dict(model.train.optimizer.arguments)
+    train = model.train
+    settings = dict(train.optimizer.arguments)
     settings.pop("lr", None)  # an input of the step, not a part of it
-    return training_graph(model.train.graph, model.train.loss, optimizer=(model.train.optimizer.name, settings))
+    return training_graph(train.graph, train.loss, optimizer=(train.optimizer.name, settings), rule=train.rule)
 
 
 def optimize(graph: Graph, build: Build) -> tuple[Graph, PassReport]:
@@ -134,7 +152,8 @@ def find_device(build: Build) -> Device:
     """The device that ``target`` names. Raises UserError, DeviceMissing."""
     from netdsl import backend
 
-    return backend.find_device(build.target)
+    device = backend.find_device(build.target)
+    return device.exact() if build.exact else device
 
 
 def make_plan(graph: Graph, device: Device, build: Build) -> Plan:
@@ -168,6 +187,30 @@ def report(model: Model, build: Build) -> Report:
         return 4 * arena_size(optimized, device.plan_target, batch=build.batch, threads=threads)
 
     return build_report(model, step, Planner(build.target, build.batch, arena_bytes))
+
+
+def cost(model: Model, build: Build, machine: str | None = None) -> CostReport:
+    """Work and memory traffic of a batch, and times on a machine (``measured`` or a file). Raises UserError."""
+    from netdsl.measured import find_machine
+    from netdsl.report.cost import build_cost
+
+    found = find_machine(machine) if machine is not None else None
+    return build_cost(model.graph, optimize(model.graph, build)[0], build.batch, found, build.threads)
+
+
+def peaks(model: Model, build: Build) -> Peaks:
+    """What is alive at the worst step of the plans for inference and training."""
+    from netdsl.plan.peak import Peak, peak_of
+    from netdsl.plan.planner import draft_graph
+    from netdsl.report.peak import peaks_of
+
+    device, threads = find_device(build), build.threads or usable_cores()
+    step = training_step(model) if model.train is not None else None
+
+    def find(graph: Graph) -> Peak:
+        return peak_of(draft_graph(optimize(graph, build)[0], device.plan_target, batch=build.batch, threads=threads))
+
+    return peaks_of(model.graph, step, build.target, build.batch, find)
 
 
 def largest_batch(model: Model, build: Build, limit: int, most: int) -> int:

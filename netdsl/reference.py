@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,17 +95,48 @@ def evaluate_weights(graph: Graph, params: Mapping[str, Array]) -> dict[str, Arr
     By value name, computed in float64: parameters and constants themselves, and the weight expressions that
     passes made, such as folded weights.
     """
-    known: dict[Value, Array] = {}
+    known: set[Value] = set()
     wanted: set[Value] = set(graph.outputs.values())
     for node in graph.nodes:
-        if node.op in ("param", "const"):
-            known[node.output] = source_value(node, {}, params, np.float64)
-        elif node.op not in SOURCES and node.inputs and all(value in known for value in node.inputs):
-            results = evaluate_node(node, [known[value] for value in node.inputs])
-            known.update(zip(node.outputs, results, strict=True))
+        of_weights = node.op not in SOURCES and node.inputs and all(value in known for value in node.inputs)
+        if of_weights or node.op in ("param", "const"):
+            known.update(node.outputs)
         else:
             wanted.update(node.inputs)
-    return {value.name: array for value, array in known.items() if value in wanted}
+    return {value.name: array for value, array in weight_values(graph, params, wanted & known)}
+
+
+def weight_values(graph: Graph, params: Mapping[str, Array], wanted: Set[Value]) -> Iterator[tuple[Value, Array]]:
+    """The values of ``wanted``, which depend on weights only, in float64 and the graph's order.
+
+    Only what they need is computed, and no array is kept longer than something reads it: a caller that puts one after
+    the other where it belongs never holds them all.
+    """
+    needed = _ancestors(graph, wanted)
+    last_reader = {value: node for node in needed for value in node.inputs}
+    known: dict[Value, Array] = {}
+
+    def read(value: Value) -> Array:
+        return known[value] if value in known else source_value(value.node, {}, params, np.float64)
+
+    for node in needed:
+        if node.op not in SOURCES:
+            known.update(zip(node.outputs, evaluate_node(node, list(map(read, node.inputs))), strict=True))
+        yield from ((value, read(value)) for value in node.outputs if value in wanted)
+        for value in {*node.inputs, *node.outputs}:
+            if last_reader.get(value, node) is node:
+                known.pop(value, None)
+
+
+def _ancestors(graph: Graph, wanted: Set[Value]) -> list[Node]:
+    """The nodes that ``wanted`` are computed by, in the graph's order."""
+    needed: list[Node] = []
+    values = set(wanted)
+    for node in reversed(graph.nodes):
+        if not values.isdisjoint(node.outputs):
+            needed.append(node)
+            values.update(node.inputs)
+    return needed[::-1]
 
 
 class ReferenceStep:

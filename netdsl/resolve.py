@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 
 from netdsl.diagnostics import Code, UserError, suggest
+from netdsl.package_files import folder_of
+from netdsl.record import record
 
 ZOO_PREFIX = "zoo:"
 
 
-@dataclass(frozen=True)
+@record
 class Reference:
     """A file, and which of its nets is meant (None: the only one)."""
 
@@ -49,4 +49,4 @@ def _from_zoo(name: str) -> Reference:
         help = f"did you mean `{ZOO_PREFIX}{near}`?" if near else "`netdsl zoo` lists what there is"
         raise UserError.of(Code.UNKNOWN_ZOO_NET, f"the zoo has no network `{name}`", help=help)
     file, net = entry
-    return Reference(Path(str(files("netdsl.zoo"))).joinpath(file), net)
+    return Reference(folder_of("netdsl.zoo") / file, net)

@@ -6,8 +6,10 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from netdsl.record import record
 
-@dataclass(frozen=True, eq=False)
+
+@record(eq=False)
 class Source:
     """One text that was read: a file, or a string with a made-up name like ``<string>``.
 

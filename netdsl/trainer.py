@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from netdsl import driver
 from netdsl.api import Network, whole
 from netdsl.data import Data, open_data
+from netdsl.data.ahead import MOST_WORKERS
 from netdsl.driver import Build, Origin
 from netdsl.elaborate import Model
 from netdsl.ir.graph import Graph
-from netdsl.train.checkpoint import Checkpoint, load_checkpoint
+from netdsl.train.checkpoint import STATE_PREFIX, Checkpoint, load_checkpoint
+from netdsl.train.find_rate import RateCurve, find_rate
+from netdsl.train.fit_data import check_rule
 from netdsl.train.from_spec import recipe_of
-from netdsl.train.loop import Compiler, Loop, Result
+from netdsl.train.loop import Compiler, Loop, Rehearsal, Result
+from netdsl.train.overfit import Overfit, overfit
+from netdsl.train.recipe import Recipe
 from netdsl.train.run_directory import RunDirectory
+from netdsl.train.saving import Saving
 from netdsl.trained import load_trained
+from netdsl.updates import Group, require_match
+from netdsl.weights.files import read_tensors
+from netdsl.weights.transfer import Transfer, transfer
 
 if TYPE_CHECKING:
     from netdsl.api import Network
@@ -26,6 +35,17 @@ if TYPE_CHECKING:
     from netdsl.train.progress import Reporter
 
 RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Initial:
+    """Weights to start from: a safetensors file or a run directory (its `best`), whose tensors are found by ``match``.
+    Parameters whose names match ``reset`` begin afresh; with ``partial`` all that does not fit does too."""
+
+    path: Path
+    match: Literal["name", "order"] = "name"
+    reset: tuple[str, ...] = ()
+    partial: bool = False
 
 
 def compiler_for(build: Build) -> Compiler:
@@ -41,11 +61,16 @@ class Trainer:
     """One training of a net, in a run directory.
 
     ``model`` is a loaded net, or where to find one (``zoo:lenet5``, a path); ``data`` a data set or
-    its name (``digits``, ``idx:DIR``, ``folder:DIR``). ``batch`` and ``epochs`` override the file's. ``out`` is
+    its name (`netdsl.data.KINDS`). ``batch`` and ``epochs`` override the file's. ``out`` is
     the run directory; without it ``runs/NAME`` is made, with a number if that is taken. ``resume`` goes on
     where the run directory's `last` checkpoint stands (without ``out``: of the newest ``runs/NAME``).
-    ``weights`` is a safetensors file or another run directory to start from. Equal arguments give equal
-    bits, whatever ``threads``.
+    ``weights`` is a safetensors file or another run directory to start from; ``initial`` the same where only a part of
+    the weights is to be taken, ``transfer`` then saying what was. Parameters whose names match ``freeze`` stay as they
+    are, and ``rates`` are factors on the learning rate of those that match (both beside what the file says).
+    ``workers`` threads prepare batches; ``saving`` says when to save beside the end of an epoch. Equal arguments give
+    equal bits, whatever ``threads``, ``workers`` and ``saving``. ``nan_check`` looks at all parameters after each step,
+    and names the node where a number ceases to be finite; ``replay`` stands before the step that it ended at, for
+    `rehearse` to take. ``command`` is the command line, for the record.
 
     Raises UserError for anything that does not fit, ValueError for numbers out of range. Nothing is written
     before everything is checked and compiled.
@@ -63,7 +88,15 @@ class Trainer:
         out: str | Path | None = None,
         resume: bool = False,
         weights: str | Path | None = None,
+        initial: Initial | None = None,
+        freeze: Sequence[str] = (),
+        rates: Mapping[str, float] | None = None,
         target: str = "cpu",
+        workers: int | None = None,
+        saving: Saving = Saving(),  # noqa: B008  (frozen)
+        nan_check: bool = False,
+        replay: bool = False,
+        command: Sequence[str] = (),
         reporter: Reporter | None = None,
         compiler: Compiler | None = None,
     ) -> None:
@@ -71,12 +104,21 @@ class Trainer:
         epochs = None if epochs is None else whole("epochs", epochs)
         batch = None if batch is None else whole("batch", batch)
         threads = None if threads is None else whole("threads", threads, most=driver.MAX_THREADS)
+        workers = None if workers is None else whole("workers", workers, most=MOST_WORKERS)
         self.model = _model_of(model)
         self.data = open_data(data) if isinstance(data, str) else data
-        self.recipe = recipe_of(self.model, batch=batch, epochs=epochs)
+        self.recipe = _with_rule(recipe_of(self.model, batch=batch, epochs=epochs), freeze, rates or {})
+        self.transfer = _transferred(self.recipe, initial) if initial is not None else None
+        start = self.transfer.taken if self.transfer is not None else None
+        if weights is not None:
+            start = load_trained(self.model, Path(weights)).parameters
         name = run_name(self.model.name)
         checkpoint: Checkpoint | None = None
-        if resume:
+        self._command = tuple(command)
+        if replay:
+            self.run = RunDirectory.with_failure(Path(out) if out is not None else RunDirectory.newest(RUNS, name))
+            checkpoint = load_checkpoint(self.run.failed)
+        elif resume:
             self.run = RunDirectory.open(Path(out) if out is not None else RunDirectory.newest(RUNS, name))
             checkpoint = load_checkpoint(self.run.last)
         else:
@@ -89,7 +131,10 @@ class Trainer:
             seed=seed,
             reporter=reporter,
             checkpoint=checkpoint,
-            weights=load_trained(self.model, Path(weights)).parameters if weights is not None else None,
+            weights=start,
+            workers=workers,
+            saving=saving,
+            nan_check=nan_check,
         )
 
     @property
@@ -108,6 +153,8 @@ class Trainer:
             **self._loop.configuration(),
             "file": self.model.source.name,
             "arguments": {name: value for name, value in self.model.arguments.items() if _is_plain(value)},
+            "init": self.transfer.to_json() if self.transfer is not None else None,
+            "command": list(self._command),
         }
 
     def fit(self) -> Result:
@@ -117,11 +164,60 @@ class Trainer:
         self.run.write_config(self.configuration)
         return self._loop.fit()
 
+    def rehearse(self, steps: int) -> Rehearsal:
+        """Take so many steps from where the training stands, and write nothing. Raises NumericFailure as `fit`."""
+        return self._loop.rehearse(whole("steps", steps))
 
-def _model(given: Model | Network | str | Path) -> Model:
-    if isinstance(given, Network):
-        return given.model
-    return given if isinstance(given, Model) else driver.load(Origin(str(given)))
+
+def overfit_check(
+    model: Model,
+    data: Data,
+    build: Build,
+    *,
+    samples: int,
+    seed: int = 0,
+    freeze: Sequence[str] = (),
+    rates: Mapping[str, float] | None = None,
+) -> Overfit:
+    """Whether a net learns a few samples by heart; see :mod:`netdsl.train.overfit`."""
+    recipe = _with_rule(recipe_of(model), freeze, rates or {})
+    return overfit(recipe, data, compiler_for(build), seed=seed, samples=samples)
+
+
+def rate_curve(
+    model: Model,
+    data: Data,
+    build: Build,
+    *,
+    low: float,
+    high: float,
+    updates: int,
+    seed: int = 0,
+    batch: int | None = None,
+    weights: Path | None = None,
+) -> RateCurve:
+    """What `netdsl lr-find` reads a learning rate from; see :mod:`netdsl.train.find_rate`."""
+    recipe = recipe_of(model, batch=batch)
+    start = load_trained(model, weights).parameters if weights is not None else None
+    return find_rate(recipe, data, compiler_for(build), seed=seed, low=low, high=high, updates=updates, weights=start)
+
+
+def _with_rule(recipe: Recipe, freeze: Sequence[str], rates: Mapping[str, float]) -> Recipe:
+    """The recipe with more frozen parameters and further learning rates. Raises UserError for names that are none."""
+    groups = tuple(Group(pattern, rate) for pattern, rate in rates.items())
+    rule = replace(recipe.rule, frozen=(*recipe.rule.frozen, *freeze), groups=(*recipe.rule.groups, *groups))
+    recipe = replace(recipe, rule=rule)
+    check_rule(recipe)
+    return recipe
+
+
+def _transferred(recipe: Recipe, initial: Initial) -> Transfer:
+    expected = {node.name: node.output.type.shape for node in recipe.graph.params}
+    for pattern in initial.reset:
+        require_match(pattern, list(expected))
+    path = RunDirectory(initial.path).best if initial.path.is_dir() else initial.path
+    tensors = {n: t for n, t in read_tensors(path).tensors.items() if not n.startswith(STATE_PREFIX)}
+    return transfer(tensors, expected, path, match=initial.match, reset=initial.reset, partial=initial.partial)
 
 
 def run_name(net: str) -> str:

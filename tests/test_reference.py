@@ -8,7 +8,7 @@ from netdsl.ir.scalar import Var, maximum
 from netdsl.ir.types import DType, TensorType
 from netdsl.ops import builder
 from netdsl.ops.base import Init
-from netdsl.reference import Interpreter, ReferenceStep, evaluate_weights
+from netdsl.reference import Interpreter, ReferenceStep, evaluate_weights, weight_values
 
 PARAM = {"init": Init("zeros"), "trainable": True, "decay": True}
 
@@ -62,6 +62,22 @@ def test_weight_expressions_are_known_before_anything_runs() -> None:
     assert set(known) == {"doubled"}
     assert known["doubled"].dtype == np.float64
     np.testing.assert_array_equal(known["doubled"], [3, 5])
+
+
+def test_only_the_weights_that_are_wanted_are_computed() -> None:
+    """Others need not even be there; what was read last is kept no longer."""
+    graph = Graph("weights")
+    build = builder(graph)
+    w, s, other = (build.param(name, (2,), PARAM) for name in ("w", "s", "other"))
+    product = build.op("map", [w, s], {"expr": Var(0) * Var(1)}, name="product").output
+    shifted = build.op("map", [product, s], {"expr": Var(0) + Var(1)}, name="shifted").output
+    build.op("map", [other], {"expr": -Var(0)}, name="unwanted")
+    params = {"w": np.array([0.1, 3], np.float32), "s": np.array([2, 4], np.float32)}
+    found = list(weight_values(graph, params, {s, shifted}))
+    assert [value for value, _ in found] == [s, shifted]
+    np.testing.assert_array_equal(found[0][1], [2, 4])
+    np.testing.assert_array_equal(found[1][1], params["w"].astype(np.float64) * [2, 4] + [2, 4])
+    assert list(weight_values(graph, params, set())) == []
 
 
 def test_a_step_changes_its_resident_parameters() -> None:

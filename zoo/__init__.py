@@ -46,6 +46,7 @@ _FILES: dict[str, dict[str, str]] = {
     },
     "classification/se_vgg16.net": {"se_vgg16": "SEVGG16"},
     "classification/senet154.net": {"senet154": "SENet154"},
+    "classification/shapes_cnn.net": {"shapes_cnn": "ShapesCNN"},
     "classification/vgg.net": {
         "vgg_a": "VGG_A",
         "vgg_a_lrn": "VGG_A_LRN",

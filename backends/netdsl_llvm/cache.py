@@ -11,12 +11,12 @@ import contextlib
 import hashlib
 import os
 import stat
-import sys
 import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from netdsl.cache_directory import cache_directory
 from netdsl_llvm.target import Target
 
 CACHE_VERSION = 1
@@ -35,8 +35,9 @@ class ObjectCache:
 
     @staticmethod
     def default() -> ObjectCache:
-        """Under $NETDSL_CACHE_DIR, else the user's cache directory."""
-        return ObjectCache(_user_directory())
+        """In the folder `objects` of the user's cache directory."""
+        directory = cache_directory()
+        return ObjectCache(directory / "objects" if directory else None)
 
     @staticmethod
     def key(target: Target, text: str) -> str:
@@ -150,20 +151,6 @@ def _is_ours(status: os.stat_result) -> bool:
     if not hasattr(os, "getuid"):
         return True
     return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _user_directory() -> Path | None:
-    chosen = os.environ.get("NETDSL_CACHE_DIR")
-    if chosen is not None:
-        return Path(chosen) / "objects" if chosen else None
-    if sys.platform == "darwin":
-        base = "~/Library/Caches"
-    elif sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    path = Path(base).expanduser()
-    return path / "netdsl" / "objects" if path.is_absolute() else None
 
 
 @cache

@@ -1,14 +1,16 @@
 """From a plan to one LLVM module: kernels, and the function `netdsl_run` that every thread enters.
 
 `netdsl_run(thread, threads, arguments)` calls the kernels in the plan's order; each takes its thread's share of the
-work. `arguments` is an array of addresses: arena, weights, barrier state, then the caller's inputs and outputs.
+work; `netdsl_run_alone(arguments)` is one thread's way in, for arguments take Python longer than small networks do.
+`arguments` is an array of addresses (`entry.py`): arena, weights, barrier state, the times a clock said (in code
+that is made to be measured, `timed.py`), then the caller's inputs and outputs.
 A barrier stands between two steps only where one reads or writes what the other writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llvmlite import ir
 
@@ -16,19 +18,16 @@ from netdsl.ops.base import Call
 from netdsl.plan.layout import Blocked
 from netdsl.plan.plan import Plan, Region, Step, View
 from netdsl_llvm.emit import I64, POINTER, VOID, Index, Kernel, ModuleBuilder, Value
+from netdsl_llvm.entry import ALONE, ARENA_SLOT, BARRIER_SLOT, ENTRY, FIRST_ARRAY_SLOT, WEIGHTS_SLOT
 from netdsl_llvm.registry import MOVES, lowering_of
 from netdsl_llvm.sync import byte_offset, emit_barrier
 from netdsl_llvm.target import Target
-
-ENTRY = "netdsl_run"
-ARENA_SLOT, WEIGHTS_SLOT, BARRIER_SLOT, FIRST_ARRAY_SLOT = 0, 1, 2, 3
 
 
 def module_text(plan: Plan, target: Target) -> str:
     """The LLVM IR of a plan. Raises Unsupported for a step that has no kernel."""
     run = RunBuilder(plan, target)
-    for step in plan.steps:
-        run.step(step)
+    run.steps()
     return run.finish()
 
 
@@ -43,7 +42,7 @@ class RunBuilder:
 
     def __init__(self, plan: Plan, target: Target) -> None:
         self.plan, self.target = plan, target
-        self.module = ModuleBuilder(target, plan.name)
+        self.module = ModuleBuilder(target, plan.name, alone=plan.threads == 1)
         self._barrier = emit_barrier(self.module)
         function = ir.Function(self.module.ir, ir.FunctionType(VOID, [I64, I64, POINTER]), ENTRY)
         for argument, name in zip(function.args, ("thread", "threads", "arguments"), strict=True):
@@ -52,15 +51,31 @@ class RunBuilder:
         self._slots: dict[int, Value] = {}
         self._pending = _Pending()
 
-    def step(self, step: Step) -> None:
-        """Emit one step: a barrier where it must wait for earlier ones, its kernels, the zero halo of its results."""
-        if self._pending.conflicts(step):
+    def steps(self) -> None:
+        """Emit all steps of the plan."""
+        steps = self.plan.steps
+        for step, following in zip(steps, [*steps[1:], None], strict=True):
+            if step.joined:
+                continue
+            self.step(step, following if following is not None and following.joined else None)
+
+    def step(self, step: Step, reader: Step | None = None) -> None:
+        """Emit one step, and the one that is joined to it: a barrier where it must wait for earlier ones, its kernels,
+        the zero halo of its results.
+        """
+        whole = step
+        if reader is not None:
+            whole = replace(step, inputs=step.inputs + reader.inputs, outputs=step.outputs + reader.outputs)
+        if self._pending.conflicts(whole):
             self.barrier()
-        emit = (MOVES.get(step.op) or lowering_of(step.op, step.attrs, call_of(step))).emitter()
-        emit(self, step)
-        for view in step.outputs:
+        lowering = MOVES.get(step.op) or lowering_of(step.op, step.attrs, call_of(step))
+        if reader is None:
+            lowering.emitter()(self, step)
+        else:
+            lowering.joint_emitter()(self, step, reader)
+        for view in (reader or step).outputs:
             self.zero_halo(view)
-        self._pending.add(step)
+        self._pending.add(whole)
 
     def call(
         self,
@@ -79,16 +94,17 @@ class RunBuilder:
 
     def barrier(self) -> None:
         """Everything emitted before is done by all threads before anything after it starts."""
-        self.k.b.call(self._barrier, [self._slot(BARRIER_SLOT), self.k.arg("threads")])
+        if not self.module.alone:
+            self.k.b.call(self._barrier, [self.slot(BARRIER_SLOT), self.k.arg("threads")])
         self._pending.clear()
 
     def pointer(self, view: View) -> Value:
         """The address of a view: its pixel (0, 0), or the start of the caller's array."""
         if view.region is Region.INPUT:
-            return self._slot(FIRST_ARRAY_SLOT + view.offset)
+            return self.slot(FIRST_ARRAY_SLOT + view.offset)
         if view.region is Region.OUTPUT:
-            return self._slot(FIRST_ARRAY_SLOT + len(self.plan.inputs) + view.offset)
-        base = self._slot(ARENA_SLOT if view.region is Region.ARENA else WEIGHTS_SLOT)
+            return self.slot(FIRST_ARRAY_SLOT + len(self.plan.inputs) + view.offset)
+        base = self.slot(ARENA_SLOT if view.region is Region.ARENA else WEIGHTS_SLOT)
         return self.k.at(base, view.offset)
 
     def zero_halo(self, view: View) -> None:
@@ -101,9 +117,14 @@ class RunBuilder:
 
     def finish(self) -> str:
         self.k.b.ret_void()
+        alone = self.module.function(ALONE, VOID, [POINTER])
+        b = ir.IRBuilder(alone.append_basic_block("entry"))
+        b.call(self.k.function, [I64(0), I64(1), *alone.args])
+        b.ret_void()
         return str(self.module.ir)
 
-    def _slot(self, number: int) -> Value:
+    def slot(self, number: int) -> Value:
+        """The address that `arguments` holds at this number."""
         if number not in self._slots:
             with self.k.b.goto_entry_block():
                 address = byte_offset(self.k.b, self.k.arg("arguments"), 8 * number)

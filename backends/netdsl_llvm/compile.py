@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from netdsl_llvm.cache import ObjectCache
+from netdsl_llvm.memory import release_code
 from netdsl_llvm.target import Target, initialized_llvm
 
 _library_numbers = itertools.count()
@@ -78,6 +79,13 @@ def load(code: bytes, names: Sequence[str], symbols: Mapping[str, int] | None = 
     for name in names:
         builder.export_symbol(name)
     return Loaded(builder.link(_linker(), f"netdsl{next(_library_numbers)}"), names)
+
+
+def rest() -> None:
+    """Give back the memory of LLVM's own code until something is compiled or loaded again."""
+    from llvmlite.utils import get_library_name
+
+    release_code(get_library_name())
 
 
 @cache

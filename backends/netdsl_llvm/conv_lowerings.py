@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from netdsl.ir.graph import Node
 from netdsl.ops.base import Call
 from netdsl.plan.layout import NO_HALO, Halo, WeightLayout
+from netdsl.record import record
 from netdsl_llvm.conv_windows import conv_halo, grad_weight_halo, transposed_conv_halo
 from netdsl_llvm.filters import (
     conv_filter,
@@ -19,14 +19,15 @@ from netdsl_llvm.filters import (
     grad_weight_filter,
 )
 from netdsl_llvm.layouts import FilterLayout, GroupedFilter
-from netdsl_llvm.registry import Lowering
+from netdsl_llvm.pixel_lanes import fuses_pool
+from netdsl_llvm.registry import JointEmitter, Lowering
 from netdsl_llvm.target import Target
 
 FilterRule = Callable[[Target, Call, int], FilterLayout]
 HaloRule = Callable[[Call], Halo]
 
 
-@dataclass(frozen=True)
+@record
 class Filtered(Lowering):
     """Operand 1 is a packed filter that operand 0 is correlated with; result 0 may overwrite a fused operand."""
 
@@ -50,7 +51,20 @@ class Filtered(Lowering):
         return tuple(i for i in range(first, len(node.inputs)) if node.inputs[i].type == node.types[0])
 
 
-@dataclass(frozen=True)
+@record
+class Convolution(Filtered):
+    """conv(x, w[, bias]), which may run with a pool behind it."""
+
+    def joins(self, target: Target, node: Node, reader: Node) -> bool:
+        return fuses_pool(target, node, reader)
+
+    def joint_emitter(self) -> JointEmitter:
+        from netdsl_llvm.kernels.conv import emit_pooled
+
+        return emit_pooled
+
+
+@record
 class FilterGradient(Lowering):
     """The result is a packed filter, from the gradient (operand 0) and the layer's input (operand 1)."""
 
@@ -68,7 +82,7 @@ class FilterGradient(Lowering):
 
 
 LOWERINGS: dict[str, Lowering] = {
-    "conv": Filtered("conv", "emit_conv", filter=conv_filter, border=conv_halo),
+    "conv": Convolution("conv", "emit_conv", filter=conv_filter, border=conv_halo),
     "deconv": Filtered("conv", "emit_transposed", filter=deconv_filter, border=transposed_conv_halo),
     "conv_grad_input": Filtered("conv", "emit_transposed", filter=grad_input_filter, border=transposed_conv_halo),
     "conv_grad_weight": FilterGradient("conv_grad_weight", filter=grad_weight_filter, border=grad_weight_halo),

@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Code, DeviceMissing
 from netdsl.ir.graph import Graph
-from netdsl.plan.executor import Array, Executor
+from netdsl.plan.executor import Array, Executor, Profiler
 from netdsl.plan.plan import Plan
+from netdsl.record import record
+from netdsl_llvm.effort import LIGHT
 from netdsl_llvm.host import host_kind
 from netdsl_llvm.plan_target import CpuPlanTarget
 from netdsl_llvm.target import Target
 
 if TYPE_CHECKING:
+    from netdsl.machine import Machine
     from netdsl_llvm.cache import ObjectCache
 
 HOST = "cpu"
 DEVICES = ("avx512", "avx2", "sse4", "neon")
 
 
-@dataclass(frozen=True)
+@record
 class CpuDevice:
     """One kind of CPU. `kind` is all that planning depends on, and known without LLVM."""
 
     name: str
     kind: Target
+    is_exact: bool = False
     stages: tuple[str, ...] = ("llvm", "asm", "obj")
 
     @property
     def plan_target(self) -> CpuPlanTarget:
-        return CpuPlanTarget(self.kind)
+        return CpuPlanTarget(self.kind, self.is_exact, shared_from=LIGHT)
+
+    def exact(self) -> CpuDevice:
+        """The same CPU without Winograd's convolutions."""
+        return replace(self, is_exact=True)
 
     @property
     def target(self) -> Target:
@@ -55,13 +63,32 @@ class CpuDevice:
 
     def compile(self, graph: Graph, plan: Plan, parameters: Mapping[str, Array]) -> Executor:
         """The plan's code loaded, from the object cache if it is there. Raises Unsupported, DeviceMissing."""
-        if not self.target.runs_here:
-            raise DeviceMissing.of(Code.DEVICE_MISSING, f"this machine cannot run code for `{self.name}`")
+        self._require_present()
         from netdsl_llvm.executor import CpuExecutor
         from netdsl_llvm.plan_key import plan_object
         from netdsl_llvm.runtime import Program
 
         return CpuExecutor(graph, Program(plan, plan_object(plan, self.target)), parameters)
+
+    def profile(self, graph: Graph, plan: Plan, parameters: Mapping[str, Array]) -> Profiler:
+        """The plan's code with a clock behind every step, loaded. Raises Unsupported, DeviceMissing."""
+        self._require_present()
+        from netdsl_llvm.compile import cached_object
+        from netdsl_llvm.timed import TimedExecutor, TimedProgram, timed_module_text
+
+        code = cached_object(timed_module_text(plan, self.target), self.target)
+        return TimedExecutor(graph, TimedProgram(plan, code), parameters)
+
+    def measure(self, threads: int) -> Machine:
+        """This machine's peak, bandwidth and caches with `threads` cores. Raises DeviceMissing for another kind."""
+        self._require_present()
+        from netdsl_llvm.measure import measure_machine
+
+        return measure_machine(self.target, threads)
+
+    def _require_present(self) -> None:
+        if not self.target.runs_here:
+            raise DeviceMissing.of(Code.DEVICE_MISSING, f"this machine cannot run code for `{self.name}`")
 
 
 class CpuBackend:

@@ -38,10 +38,10 @@ VOID = ir.VoidType()
 
 
 class ModuleBuilder:
-    """One LLVM module for one target; kernels are functions in it, made once a key."""
+    """One LLVM module for one target; kernels are functions in it, made once a key. `alone`: for one thread only."""
 
-    def __init__(self, target: Target, name: str = "netdsl") -> None:
-        self.target = target
+    def __init__(self, target: Target, name: str = "netdsl", *, alone: bool = False) -> None:
+        self.target, self.alone = target, alone
         self.ir = ir.Module(name)
         self.ir.triple = target.object_triple()
         self._kernels: dict[str, Any] = {}
@@ -157,6 +157,8 @@ class Kernel(IndexBuilder):
 
     def share(self, total: Index) -> tuple[Index, Index]:
         """This thread's part [begin, end) of `total` equal work items."""
+        if self.module.alone:
+            return 0, total
         thread, threads = self.arg("thread"), self.arg("threads")
         begin = self.div(self.mul(thread, self.i(total)), threads)
         end = self.div(self.mul(self.add(thread, 1), self.i(total)), threads)
@@ -224,6 +226,8 @@ class Kernel(IndexBuilder):
     def scratch(self, floats: int, align: int = 64) -> Value:
         """Memory of this call only (a stack slot, allocated at the function's entry)."""
         with self.b.goto_entry_block():
+            # ahead of all else: the code generator may split the block, and behind that no slot's place is fixed
+            self.b.position_at_start(self.b.block)
             slot = self.b.alloca(ir.ArrayType(FLOAT, floats))
             slot.align = align
             slot.type = POINTER  # llvmlite still gives it a pointer type of its own

@@ -26,16 +26,30 @@ def host_kind() -> str:
     return next((kind for kind, needed in _NEEDED.items() if has.issuperset(needed)), "sse4")
 
 
-def _features() -> frozenset[str]:
-    """Instruction sets of an x86 CPU, in the names that Linux and LLVM share."""
+def cpu_name() -> str:
+    """What the maker calls this CPU, empty where the system does not say."""
+    name = "".join(filter(str.isprintable, _cpuinfo("model name"))).strip()
+    return " ".join(name.split())[:100]
+
+
+def _cpuinfo(wanted: str) -> str:
+    """The first value of this name that Linux lists, or nothing."""
     try:
         lines = _CPUINFO.read_text(errors="replace").splitlines()
     except OSError:
         lines = []
     for line in lines:
         name, _, value = line.partition(":")
-        if name.strip() == "flags":
-            return frozenset(value.split())
+        if name.strip() == wanted:
+            return value.strip()
+    return ""
+
+
+def _features() -> frozenset[str]:
+    """Instruction sets of an x86 CPU, in the names that Linux and LLVM share."""
+    listed = _cpuinfo("flags")
+    if listed:
+        return frozenset(listed.split())
     from netdsl_llvm.target import initialized_llvm
 
     found = initialized_llvm().get_host_cpu_features()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
 from netdsl import numpy_on_use as np
+from netdsl.record import record
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
-@dataclass(frozen=True)
+@record
 class PackedFilter:
     """``[tile][input block][kernel position][block][vectors * lanes]`` with the result's channels in the lanes.
 
@@ -103,6 +103,18 @@ class PackedFilter:
     def size(self) -> int:
         return self.tiles * self.tile_stride
 
+    @property
+    def bases(self) -> Array:
+        """Where each register of result channels begins."""
+        return result_bases(self.output_vectors, self.vectors, self.lanes, self.tile_stride)
+
+    @property
+    def places(self) -> Array:
+        """How far from there the elements of a filter lie, in the logical shape's order; of dense filters."""
+        block, channel = np.divmod(np.arange(self.inputs)[:, None], self.block)
+        place = block * self.block_stride + channel * self.width + np.arange(self.taps) * self.tap_stride
+        return np.ascontiguousarray(place.reshape(-1), np.int64)
+
     # -- conversion ------------------------------------------------------------------------
 
     def pack(self, array: Array) -> Array:
@@ -151,7 +163,7 @@ class PackedFilter:
         return np.asarray(place[:, :, None] + np.arange(self.taps) * self.tap_stride)
 
 
-@dataclass(frozen=True)
+@record
 class GroupedFilter:
     """``[register][kernel position][channel of the group][lanes]``: few channels a group, as many results as inputs.
 
@@ -200,6 +212,17 @@ class GroupedFilter:
     def size(self) -> int:
         return self.vectors * self.vector_stride
 
+    @property
+    def bases(self) -> Array:
+        """Where each register of result channels begins."""
+        return np.arange(self.vectors, dtype=np.int64) * self.vector_stride
+
+    @property
+    def places(self) -> Array:
+        """How far from there the elements of a filter lie, in the logical shape's order; unless transposed."""
+        place = np.arange(self.group)[:, None] * self.lanes + np.arange(self.taps) * self.tap_stride
+        return np.ascontiguousarray(place.reshape(-1), np.int64)
+
     def pack(self, array: Array) -> Array:
         """The flat float32 buffer of a weight in its logical shape."""
         weight = self._turned(np.asarray(array, np.float32).reshape(self.channels, self.group, self.taps))
@@ -220,6 +243,12 @@ class GroupedFilter:
             return weight
         squares = weight.reshape(-1, self.group, self.group, self.taps)
         return squares.transpose(0, 2, 1, 3).reshape(weight.shape)
+
+
+def result_bases(count: int, vectors: int, lanes: int, tile_stride: int) -> Array:
+    """Where each of `count` registers of result channels begins, `vectors` side by side in a tile."""
+    tile, vector = np.divmod(np.arange(count, dtype=np.int64), vectors)
+    return np.asarray(tile * tile_stride + vector * lanes)
 
 
 FilterLayout = PackedFilter | GroupedFilter

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Set
+from dataclasses import field
 
 from netdsl.diagnostics import Unsupported
-from netdsl.ir.graph import Node
+from netdsl.ir.graph import Graph, Node
 from netdsl.ops.base import Call
 from netdsl.plan.layout import Halo, WeightLayout
+from netdsl.record import record
+from netdsl_llvm.algorithms import chosen_lowering
+from netdsl_llvm.effort import is_light
 from netdsl_llvm.registry import Lowering, find_lowering
 from netdsl_llvm.target import Target
 
 
-@dataclass(frozen=True)
+@record
 class CpuPlanTarget:
-    """A `netdsl.plan.target.PlanTarget`: every question goes to the node's kernel. Unsupported where it has none."""
+    """A `netdsl.plan.target.PlanTarget`: every question goes to the node's kernel. Unsupported where it has none.
+
+    `exact`: convolutions are sums of products as they are defined, never of transformed operands. `shared_from`: runs
+    that are lighter stay on one thread; see `effort`.
+    """
 
     target: Target
+    exact: bool = False
+    shared_from: int = 0
     _known: dict[Node, Lowering] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -31,8 +41,26 @@ class CpuPlanTarget:
     def alignment(self) -> int:
         return self.target.alignment // 4
 
+    def useful_threads(self, graph: Graph, batch: int, threads: int) -> int:
+        return 1 if is_light(graph, batch, self.shared_from) else threads
+
+    def for_graph(self, graph: Graph, resident: Set[int], *, batch: int, threads: int) -> CpuPlanTarget:
+        """With the best algorithm for each convolution."""
+        if self.exact:
+            return self
+        chosen = CpuPlanTarget(self.target, shared_from=self.shared_from)
+        for node in graph.nodes:
+            stays = len(node.inputs) > 1 and id(node.inputs[1].node) in resident
+            lowering = chosen_lowering(self.target, node, batch, threads, resident=stays)
+            if lowering is not None:
+                chosen._known[node] = lowering
+        return chosen
+
     def operand_layout(self, node: Node, operand: int, batch: int) -> WeightLayout | None:
         return self._lowering(node).operand_layout(self.target, node, operand, batch)
+
+    def home_layout(self, node: Node, operand: int, batch: int) -> WeightLayout | None:
+        return self._lowering(node).home_layout(self.target, node, operand, batch)
 
     def result_layout(self, node: Node, result: int, batch: int) -> WeightLayout | None:
         return self._lowering(node).result_layout(self.target, node, result, batch)
@@ -48,6 +76,9 @@ class CpuPlanTarget:
 
     def scratch(self, node: Node, batch: int, threads: int) -> int:
         return self._lowering(node).scratch(self.target, node, batch, threads)
+
+    def joins(self, node: Node, reader: Node) -> bool:
+        return self._lowering(node).joins(self.target, node, reader)
 
     def _lowering(self, node: Node) -> Lowering:
         """The node's kernel; the planner asks many questions about each node."""

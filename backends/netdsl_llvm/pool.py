@@ -11,22 +11,20 @@ import atexit
 import ctypes
 import os
 import threading
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
 
-from netdsl_llvm.compile import Loaded, cached_object, load
-from netdsl_llvm.emit import I32, I64, POINTER, VOID, ModuleBuilder, Value
-from netdsl_llvm.sync import SPINS, byte_offset, emit_pause, spinning, store_atomic
+from netdsl_llvm.compile import Loaded, load
+from netdsl_llvm.kept import kept_object
 from netdsl_llvm.target import Target
 
 MAX_THREADS = 256
+_JOB = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
 # byte offsets in a pool's state; what different sides write lies on different cache lines
-_GENERATION, _FINISHED, _JOB, _ARGUMENT, _THREADS, _STOP = 0, 64, 128, 136, 144, 152
-_MUTEX, _CONDITION, _STATE_BYTES = 192, 320, 448
+GENERATION, FINISHED, JOB, ARGUMENT, THREADS, STOP = 0, 64, 128, 136, 144, 152
+MUTEX, CONDITION, STATE_BYTES = 192, 320, 448
 
 
 class ThreadPool:
@@ -55,7 +53,7 @@ class ThreadPool:
         if not self._lock.acquire(timeout=1.0):
             return
         try:
-            self._state.view(np.int64)[_STOP // 8] = 1
+            self._state.view(np.int64)[STOP // 8] = 1
             self._submit(self._address, 0, None, 1)
             for worker in self._workers:
                 worker.join(timeout=1.0)
@@ -66,13 +64,21 @@ class ThreadPool:
     def _start_worker(self) -> None:
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         loop = prototype(self._code.address("netdsl_worker"))
-        generation = int(self._state.view(np.int64)[_GENERATION // 8])
+        generation = int(self._state.view(np.int64)[GENERATION // 8])
         index = len(self._workers) + 1
         worker = threading.Thread(
             target=loop, args=(self._address, index, generation), name=f"netdsl-{index}", daemon=True
         )
         worker.start()
         self._workers.append(worker)
+
+
+def enter(function: int, argument: int, threads: int) -> None:
+    """Call the native `function(thread, threads, argument)` on `threads` threads, this one among them."""
+    if threads == 1:
+        _JOB(function)(0, 1, argument)
+    else:
+        process_pool().run(function, argument, threads)
 
 
 _pool: ThreadPool | None = None
@@ -111,120 +117,25 @@ def _native_code() -> Loaded:
     global _loaded
     if _loaded is None:
         target = Target.host()
-        module = ModuleBuilder(target, "netdsl-pool")
-        _emit_submit(module)
-        _emit_worker(module)
-        _loaded = load(cached_object(str(module.ir), target), ["netdsl_submit", "netdsl_worker"])
+
+        def text() -> str:
+            from netdsl_llvm.pool_code import pool_text
+
+            return pool_text(target)
+
+        _loaded = load(kept_object("pool", target, text), ["netdsl_submit", "netdsl_worker"])
     return _loaded
 
 
 def _new_state() -> npt.NDArray[np.uint8]:
     from netdsl_llvm.memory import aligned_zeros
 
-    state = aligned_zeros(_STATE_BYTES // 4).view(np.uint8)
+    state = aligned_zeros(STATE_BYTES // 4).view(np.uint8)
     library = ctypes.CDLL(None)
-    for name, offset in (("pthread_mutex_init", _MUTEX), ("pthread_cond_init", _CONDITION)):
+    for name, offset in (("pthread_mutex_init", MUTEX), ("pthread_cond_init", CONDITION)):
         if getattr(library, name)(ctypes.c_void_p(state.ctypes.data + offset), None):
             raise OSError(f"{name} failed")
     return state
 
 
-def _call(module: ModuleBuilder, b: Any, name: str, *arguments: Value) -> None:
-    b.call(module.function(name, I32, [POINTER] * len(arguments)), arguments)
-
-
-def _emit_submit(module: ModuleBuilder) -> None:
-    """submit(state, job, argument, threads): publish, wake, do thread 0's part, wait for the others."""
-    function = module.function("netdsl_submit", VOID, [POINTER, I64, POINTER, I64])
-    state, job, argument, threads = function.args
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    for value, offset in ((job, _JOB), (argument, _ARGUMENT), (threads, _THREADS)):
-        b.store(value, byte_offset(b, state, offset))
-    finished = byte_offset(b, state, _FINISHED)
-    store_atomic(b, I64(0), finished, "monotonic")
-    mutex = byte_offset(b, state, _MUTEX)
-    _call(module, b, "pthread_mutex_lock", mutex)
-    b.atomic_rmw("add", byte_offset(b, state, _GENERATION), I64(1), "release")
-    _call(module, b, "pthread_cond_broadcast", byte_offset(b, state, _CONDITION))
-    _call(module, b, "pthread_mutex_unlock", mutex)
-    with b.if_then(b.icmp_unsigned("!=", job, I64(0))):
-        _emit_job(b, job, I64(0), threads, argument)
-        with spinning(module, function, b) as spin:
-            done = b.load_atomic(finished, "acquire", 8, typ=I64)
-            spin.until(b.icmp_signed("==", done, b.sub(threads, I64(1))))
-    b.ret_void()
-
-
-def _emit_job(b: Any, job: Value, thread: Value, threads: Value, argument: Value) -> None:
-    kind = ir.FunctionType(VOID, [I64, I64, POINTER])
-    b.call(b.inttoptr(job, kind.as_pointer()), [thread, threads, argument])
-
-
-def _emit_worker(module: ModuleBuilder) -> None:
-    """worker(state, index, seen): wait for a generation after `seen`, do the part `index` of its job, repeat."""
-    function = module.function("netdsl_worker", VOID, [POINTER, I64, I64])
-    state, index, first_seen = function.args
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    entry, wait = b.block, function.append_basic_block("wait")
-    b.branch(wait)
-    b.position_at_end(wait)
-    seen = b.phi(I64)
-    seen.add_incoming(first_seen, entry)
-    generation = _emit_wait(module, function, b, state, seen)
-    stop = b.load(byte_offset(b, state, _STOP), typ=I64)
-    leave, work = function.append_basic_block("leave"), function.append_basic_block("work")
-    b.cbranch(b.icmp_signed("!=", stop, I64(0)), leave, work)
-    b.position_at_end(work)
-    threads = b.load(byte_offset(b, state, _THREADS), typ=I64)
-    with b.if_then(b.icmp_signed("<", index, threads)):
-        job = b.load(byte_offset(b, state, _JOB), typ=I64)
-        argument = b.load(byte_offset(b, state, _ARGUMENT), typ=POINTER)
-        _emit_job(b, job, index, threads, argument)
-        b.atomic_rmw("add", byte_offset(b, state, _FINISHED), I64(1), "acq_rel")
-    seen.add_incoming(generation, b.block)
-    b.branch(wait)
-    b.position_at_end(leave)
-    b.ret_void()
-
-
-def _emit_wait(module: ModuleBuilder, function: Any, b: Any, state: Value, seen: Value) -> Value:
-    """The first generation other than `seen`: spin for it, then sleep until it is signalled."""
-    generation_at = byte_offset(b, state, _GENERATION)
-    head, pause = function.append_basic_block("watch"), function.append_basic_block("pause")
-    sleep, found = function.append_basic_block("sleep"), function.append_basic_block("found")
-    before = b.block
-    b.branch(head)
-    b.position_at_end(head)
-    rounds = b.phi(I64)
-    rounds.add_incoming(I64(0), before)
-    changed = b.icmp_signed("!=", b.load_atomic(generation_at, "acquire", 8, typ=I64), seen)
-    b.cbranch(changed, found, pause)
-    b.position_at_end(pause)
-    emit_pause(module, b)
-    following = b.add(rounds, I64(1))
-    rounds.add_incoming(following, pause)
-    b.cbranch(b.icmp_signed("<", following, I64(SPINS)), head, sleep)
-    b.position_at_end(sleep)
-    _emit_sleep(module, function, b, state, seen)
-    b.branch(found)
-    b.position_at_end(found)
-    return b.load_atomic(generation_at, "acquire", 8, typ=I64)
-
-
-def _emit_sleep(module: ModuleBuilder, function: Any, b: Any, state: Value, seen: Value) -> None:
-    mutex, condition = byte_offset(b, state, _MUTEX), byte_offset(b, state, _CONDITION)
-    check, rest = function.append_basic_block("check"), function.append_basic_block("rest")
-    awake = function.append_basic_block("awake")
-    _call(module, b, "pthread_mutex_lock", mutex)
-    b.branch(check)
-    b.position_at_end(check)
-    generation = b.load_atomic(byte_offset(b, state, _GENERATION), "acquire", 8, typ=I64)
-    b.cbranch(b.icmp_signed("!=", generation, seen), awake, rest)
-    b.position_at_end(rest)
-    _call(module, b, "pthread_cond_wait", condition, mutex)
-    b.branch(check)
-    b.position_at_end(awake)
-    _call(module, b, "pthread_mutex_unlock", mutex)
-
-
-__all__ = ["MAX_THREADS", "ThreadPool", "process_pool"]
+__all__ = ["MAX_THREADS", "ThreadPool", "enter", "process_pool"]

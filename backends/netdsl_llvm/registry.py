@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,17 @@ from netdsl.ir.graph import Node
 from netdsl.ir.scalar import Expr
 from netdsl.ops.base import Attrs, Call, get
 from netdsl.plan.layout import NO_HALO, Halo, WeightLayout
+from netdsl.record import record
 from netdsl_llvm.target import Target
 
 if TYPE_CHECKING:
     from netdsl_llvm.codegen import RunBuilder
 
 Emitter = Callable[["RunBuilder", Any], None]
+JointEmitter = Callable[["RunBuilder", Any, Any], None]
 
 
-@dataclass(frozen=True)
+@record
 class Lowering:
     """How the backend runs an op: `emit(run, step)` of the module `kernels.<module>`, imported when code is made.
 
@@ -35,6 +36,9 @@ class Lowering:
 
     def operand_layout(self, target: Target, node: Node, operand: int, batch: int) -> WeightLayout | None:
         return None
+
+    def home_layout(self, target: Target, node: Node, operand: int, batch: int) -> WeightLayout | None:
+        return self.operand_layout(target, node, operand, batch)
 
     def result_layout(self, target: Target, node: Node, result: int, batch: int) -> WeightLayout | None:
         return None
@@ -51,13 +55,21 @@ class Lowering:
     def scratch(self, target: Target, node: Node, batch: int, threads: int) -> int:
         return 0
 
+    def joins(self, target: Target, node: Node, reader: Node) -> bool:
+        """Whether the node can run in one step with the node that alone reads its result."""
+        return False
+
     def emitter(self) -> Emitter:
         """The function that emits the step's kernels and their calls."""
         found: Emitter = getattr(import_module(f"netdsl_llvm.kernels.{self.module}"), self.function)
         return found
 
+    def joint_emitter(self) -> JointEmitter:
+        """The function that emits the kernels of a step and of the reader that `joins` said yes to."""
+        raise ValueError(f"{self.module} runs alone")
 
-@dataclass(frozen=True)
+
+@record
 class Elementwise(Lowering):
     """Any op that is one scalar expression."""
 

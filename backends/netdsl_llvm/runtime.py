@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ import numpy.typing as npt
 
 from netdsl.ir.types import DType, TensorType
 from netdsl.plan.plan import Plan
-from netdsl_llvm.codegen import ARENA_SLOT, BARRIER_SLOT, ENTRY, FIRST_ARRAY_SLOT, WEIGHTS_SLOT
 from netdsl_llvm.compile import load
+from netdsl_llvm.entry import ALONE, ARENA_SLOT, BARRIER_BYTES, BARRIER_SLOT, ENTRY, FIRST_ARRAY_SLOT, WEIGHTS_SLOT
 from netdsl_llvm.memory import aligned_zeros
+from netdsl_llvm.packing import pack
 from netdsl_llvm.pool import process_pool
-from netdsl_llvm.sync import BARRIER_BYTES
 
 Array = npt.NDArray[Any]
 STAGED_ELEMENTS = 1 << 12
@@ -35,16 +36,18 @@ class _Port:
     shape: tuple[int, ...]
     staging: Array | None
 
+    def refusal(self, array: Array) -> ValueError:
+        """Of an array that does not fit."""
+        wanted = f"{self.dtype} {list(self.shape)}"
+        return ValueError(f"input {self.name!r} must be {wanted}, not {array.dtype} {list(array.shape)}")
+
 
 class Program:
     """Machine code of a plan with its arena and weights. Calls from several Python threads take turns."""
 
     def __init__(self, plan: Plan, code: bytes) -> None:
         self.plan = plan
-        self._loaded = load(code, [ENTRY])
-        self._address = self._loaded.address(ENTRY)
-        prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        self._entry = prototype(self._address)
+        self._loaded = load(code, [ENTRY, ALONE])
         self._arena = aligned_zeros(plan.arena_size)
         self._weights = aligned_zeros(plan.weights_size)
         self._barrier = aligned_zeros(BARRIER_BYTES // 4)
@@ -53,23 +56,23 @@ class Program:
         self._arguments[ARENA_SLOT] = self._arena.ctypes.data
         self._arguments[WEIGHTS_SLOT] = self._weights.ctypes.data
         self._arguments[BARRIER_SLOT] = self._barrier.ctypes.data
-        self._argument_address = self._arguments.ctypes.data
+        self._enter = self._way_in(self._arguments.ctypes.data)
         ports = [self._port(slot, *item) for slot, item in enumerate((*plan.inputs, *plan.outputs), FIRST_ARRAY_SLOT)]
-        self._inputs, self._outputs = ports[: len(plan.inputs)], ports[len(plan.inputs) :]
+        self._inputs, outputs = ports[: len(plan.inputs)], ports[len(plan.inputs) :]
+        self._large_outputs = [port for port in outputs if port.staging is None]
+        self._small_outputs = [(port.name, port.staging) for port in outputs if port.staging is not None]
 
-    def set_weight(self, name: str, value: Array) -> None:
-        """Pack a weight (in its logical shape) into every place it has. KeyError if the plan has none of this name."""
+    def set_weight(self, name: str, value: Array, factors: Array | None = None) -> None:
+        """Pack a weight (in its logical shape) into every place it has, times `factors` along its first axis (float64).
+
+        KeyError if the plan has none of this name.
+        """
         found = [weight for weight in self.plan.weights if weight.name == name]
         if not found:
             raise KeyError(name)
         for weight in found:
-            packed = weight.layout.pack(np.asarray(value).reshape(weight.type.shape))
-            self._weights[weight.offset : weight.offset + packed.size] = packed.view(np.float32)
-
-    def set_weights(self, values: Mapping[str, Array]) -> None:
-        """Every weight of the plan from `values`; names the plan lacks are passed over."""
-        for name in dict.fromkeys(weight.name for weight in self.plan.weights):
-            self.set_weight(name, values[name])
+            into = self._weights[weight.offset : weight.offset + weight.layout.size]
+            pack(weight.layout, value.reshape(weight.type.shape), factors, into, self.plan.threads)
 
     def weight(self, name: str) -> Array:
         """A copy of a weight in its logical shape."""
@@ -77,23 +80,40 @@ class Program:
         if found is None:
             raise KeyError(name)
         flat = self._weights[found.offset : found.offset + found.layout.size].view(_NUMPY[found.type.dtype])
-        return found.layout.unpack(flat).reshape(found.type.shape)
+        unpacked = found.layout.unpack(flat).reshape(found.type.shape)
+        return unpacked.copy() if np.may_share_memory(unpacked, flat) else unpacked  # (plain layouts are views)
 
     def run(self, inputs: Mapping[str, Array] | Sequence[Array]) -> dict[str, Array]:
         """Outputs by name, in arrays of their own. Inputs have exactly the plan's shapes and types."""
-        given = inputs if isinstance(inputs, Mapping) else self._named(inputs)
-        with self._lock:
-            kept = [self._give(port, given[port.name]) for port in self._inputs]
-            results = {port.name: self._receive(port) for port in self._outputs}
-            self._enter()
-            for port in self._outputs:
-                if port.staging is not None:
-                    results[port.name] = port.staging.copy()
-        del kept
+        given = inputs if type(inputs) is dict else self._by_name(inputs)
+        self._lock.acquire()  # a `with` takes longer than a small layer
+        try:
+            return self._run(given)
+        finally:
+            self._lock.release()
+
+    def _run(self, given: Mapping[str, Array]) -> dict[str, Array]:
+        results: dict[str, Array] = {}
+        kept: list[Array] = []
+        for port in self._inputs:
+            array = given[port.name]
+            if array.shape != port.shape or (array.dtype is not port.dtype and array.dtype != port.dtype):
+                raise port.refusal(array)
+            if port.staging is None:
+                kept.append(self._find(port, array))
+            else:
+                port.staging[...] = array
+        for port in self._large_outputs:
+            results[port.name] = self._find(port, np.empty(port.shape, port.dtype))
+        self._enter()
+        for name, staging in self._small_outputs:
+            results[name] = staging.copy()
         return results
 
-    def _named(self, arrays: Sequence[Array]) -> Mapping[str, Array]:
-        return {port.name: array for port, array in zip(self._inputs, arrays, strict=True)}
+    def _by_name(self, inputs: Mapping[str, Array] | Sequence[Array]) -> Mapping[str, Array]:
+        if isinstance(inputs, Mapping):
+            return inputs
+        return {port.name: array for port, array in zip(self._inputs, inputs, strict=True)}
 
     def _port(self, slot: int, name: str, kind: TensorType) -> _Port:
         dtype, shape = _NUMPY[kind.dtype], kind.full_shape(self.plan.batch)
@@ -103,30 +123,25 @@ class Program:
             self._arguments[slot] = staging.ctypes.data
         return _Port(slot, name, dtype, shape, staging)
 
-    def _give(self, port: _Port, array: Array) -> Array | None:
-        """Let the code find an input; what it returns must live until the code has run."""
-        if array.dtype != port.dtype or array.shape != port.shape:
-            wanted = f"{port.dtype} {list(port.shape)}"
-            raise ValueError(f"input {port.name!r} must be {wanted}, not {array.dtype} {list(array.shape)}")
-        if port.staging is not None:
-            port.staging[...] = array
-            return None
+    def _find(self, port: _Port, array: Array) -> Array:
+        """Tell the code where an array is; what this returns must live until the code has run."""
         if not array.flags.c_contiguous:
             array = np.ascontiguousarray(array)
-        self._arguments[port.slot] = array.ctypes.data
+        self._arguments[port.slot] = _address(array)
         return array
 
-    def _receive(self, port: _Port) -> Array:
-        """Where an output will be."""
-        if port.staging is not None:
-            return port.staging
-        array: Array = np.empty(port.shape, port.dtype)
-        self._arguments[port.slot] = array.ctypes.data
-        return array
-
-    def _enter(self) -> None:
+    def _way_in(self, arguments: int) -> Callable[[], None]:
+        """What runs the code on the plan's threads."""
         threads = self.plan.threads
         if threads == 1:
-            self._entry(0, 1, self._argument_address)
-        else:
-            process_pool().run(self._address, self._argument_address, threads)
+            return partial(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._loaded.address(ALONE)), arguments)
+        entry = self._loaded.address(ENTRY)
+        # after a fork the process has another pool
+        return lambda: process_pool().run(entry, arguments, threads)
+
+
+def _address(array: Array) -> int:
+    """Where an array without gaps begins; asking NumPy takes a microsecond."""
+    if not array.flags.writeable:
+        return int(array.ctypes.data)
+    return ctypes.addressof(ctypes.c_char.from_buffer(array.data))

@@ -8,6 +8,9 @@ from netdsl.plan.layout import canonical
 WORK_ITEMS = 32
 """Sums are cut into about this many parts: enough for many threads, and never dependent on how many there are."""
 
+FLAT_PARTS = 64
+"""Into how many parts the sum over a whole packed weight is cut."""
+
 
 def most_chunks(rows: int, blocks: int) -> int:
     """Into how many chunks the rows of a channel block are cut at most."""

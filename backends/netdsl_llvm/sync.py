@@ -9,10 +9,9 @@ from typing import Any
 from llvmlite import ir
 
 from netdsl_llvm.emit import I32, I64, POINTER, VOID, ModuleBuilder, Value
+from netdsl_llvm.entry import CACHE_LINE
 
-CACHE_LINE = 64
 SPINS = 2000
-BARRIER_BYTES = 2 * CACHE_LINE
 
 
 def emit_barrier(module: ModuleBuilder) -> Any:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from netdsl.ir.graph import Node
 from netdsl.plan.layout import canonical
+from netdsl.record import record
 from netdsl_llvm.conv_lowerings import LOWERINGS as CONVOLUTIONS
 from netdsl_llvm.registry import ELEMENTWISE, Lowering, register
-from netdsl_llvm.scratch import partial_sums
+from netdsl_llvm.scratch import FLAT_PARTS, partial_sums
 from netdsl_llvm.target import Target
 
 
-@dataclass(frozen=True)
+@record
 class Summing(Lowering):
     """A kernel that leaves `sums` partial sums over operand 0."""
 
@@ -22,10 +21,20 @@ class Summing(Lowering):
         return partial_sums(node.inputs[0].type, batch, target.lanes, self.sums)
 
 
+@record
+class SummingFlat(Summing):
+    """A kernel that leaves partial sums over an operand of either kind of layout."""
+
+    def scratch(self, target: Target, node: Node, batch: int, threads: int) -> int:
+        return max(super().scratch(target, node, batch, threads), FLAT_PARTS * target.lanes)
+
+
 register("map", ELEMENTWISE)
 register("mean_grad", Lowering("elementwise", "emit_mean_grad", overwrites=(1, 2)))
-register("sgd", Lowering("elementwise", "emit_sgd"))
+for optimizer in ("sgd", "adam", "adamw", "rmsprop"):
+    register(optimizer, Lowering("elementwise", "emit_optimizer"))
 register("sum_to", Summing("reduce", "emit_sum_to"))
+register("square_sum", SummingFlat("flat_sum"))
 for loss in ("mse", "bce", "bce_logits"):
     register(loss, Summing("reduce", "emit_mean_loss"))
 register("bn_train", Summing("norm", "emit_train", sums=2))
@@ -37,7 +46,7 @@ for name in ("softmax", "log_softmax"):
     register(f"{name}_grad", Lowering("softmax", "emit_grad", overwrites=(0, 1)))
 
 
-@dataclass(frozen=True)
+@record
 class RowTotals(Lowering):
     """A kernel that leaves some numbers for every row of positions of its last operand's neighbour, the logits."""
 
@@ -68,5 +77,15 @@ register("upsample_grad", Lowering("upsample", "emit_grad"))
 for name in ("concat", "slice", "pad_channels", "crop", "pad"):
     register(name, Lowering("arrange", f"emit_{name}"))
 register("identity", Lowering("arrange", "emit_copy", overwrites=(0,)))
-register("flatten", Lowering("reshape"))
+
+
+@record
+class Flatten(Lowering):
+    """A map of one channel that is stored as it comes is flat already."""
+
+    def narrow(self, target: Target, node: Node, operand: int) -> bool:
+        return node.inputs[0].type.shape[0] == 1
+
+
+register("flatten", Flatten("reshape"))
 register("reshape", Lowering("reshape"))

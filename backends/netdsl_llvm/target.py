@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from netdsl.record import record
 from netdsl_llvm.host import host_kind
 
 ARENA_ALIGNMENT = 64
 
 
-@dataclass(frozen=True)
+@record
 class Target:
     """What the kernels need to know of a machine.
 
@@ -49,14 +50,19 @@ class Target:
         same_family = (self.name == "neon") == (host.name == "neon")
         return same_family and self.lanes <= host.lanes
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is of another architecture than this process."""
+        return _architecture(initialized_llvm().get_process_triple()) != _architecture(self.triple)
+
     def object_triple(self) -> str:
         """The triple to emit for: this process's where the architecture is the same, to be loadable."""
         process: str = initialized_llvm().get_process_triple()
-        return process if _architecture(process) == _architecture(self.triple) else self.triple
+        return self.triple if self.is_foreign else process
 
     def machine(self, optimize: int = 3) -> Any:
         """An LLVM target machine (imports LLVM)."""
-        binding = initialized_llvm()
+        binding = every_target() if self.is_foreign else initialized_llvm()
         found = binding.Target.from_triple(self.object_triple())
         return found.create_target_machine(
             cpu=self.cpu, features=self.features, opt=optimize, reloc="pic", codemodel="small", jit=False
@@ -79,9 +85,18 @@ def _architecture(triple: str) -> str:
 
 @cache
 def initialized_llvm() -> Any:
-    """`llvmlite.binding`, with every target it was built for initialized."""
+    """`llvmlite.binding`, with this machine's target initialized."""
     import llvmlite.binding as binding
 
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding
+
+
+@cache
+def every_target() -> Any:
+    """`llvmlite.binding`, with every target it was built for initialized: 10 MB more of it in memory."""
+    binding = initialized_llvm()
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
     return binding

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
+
+from netdsl.record import record
 
 # Fewer sums than this in flight leave multiply-add units waiting for their own results.
 LATENCY_CYCLES = 4
@@ -14,7 +15,7 @@ TILE_OVERHEAD = 0.25
 ALL_REGISTERS = 1.08
 
 
-@dataclass(frozen=True)
+@record
 class Split:
     """``size`` cut into ``parts`` that differ by at most one: the first ``longer`` have ``base + 1``."""
 
@@ -36,7 +37,7 @@ class Split:
         return [*head, (self.longer * (self.base + 1), self.base, self.parts - self.longer)]
 
 
-@dataclass(frozen=True)
+@record
 class PixelTiles:
     """How a grid of pixels is cut into tiles."""
 
@@ -71,13 +72,13 @@ def best_vectors(
 
 def _cost(vectors: int, output_vectors: int, grids: Sequence[tuple[int, int]], registers: int) -> float:
     whole, rest = divmod(output_vectors, vectors)
-    total = whole * sum(_grid_cost(vectors, grid, registers) for grid in grids)
+    total = whole * sum(grid_cost(vectors, grid, registers) for grid in grids)
     if rest:
-        total += sum(_grid_cost(rest, grid, registers) for grid in grids)
+        total += sum(grid_cost(rest, grid, registers) for grid in grids)
     return total
 
 
-def _grid_cost(vectors: int, grid: tuple[int, int], registers: int) -> float:
+def grid_cost(vectors: int, grid: tuple[int, int], registers: int) -> float:
     """Cycles of one step of the innermost loop over all tiles, at two multiply-adds and two loads a cycle."""
     tiles = cut(*grid, pixel_limit(registers, vectors))
     total = 0.0

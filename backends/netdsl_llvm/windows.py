@@ -7,13 +7,13 @@ of the kernel, and neighbours read neighbouring inputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import gcd
 
 from netdsl.plan.layout import Halo
+from netdsl.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Axis:
     """Output ``o`` (0 <= o < count) at result position ``out_first + o * out_step`` sums over taps t < ``taps``:
     input position ``in_first + o * in_step + t * tap_in``, kernel position ``tap_first + t * tap_step``.

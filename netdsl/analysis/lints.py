@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 from fractions import Fraction
 
-from netdsl.analysis.receptive import Extent, Field, number_text
+from netdsl.analysis.receptive import Field, number_text
 from netdsl.diagnostics import Code, Diagnostic, Label, Level
 from netdsl.ir.graph import Graph, Node, Value
 from netdsl.source import Span
@@ -22,13 +22,14 @@ def lint(
     graph: Graph,
     fields: dict[Value, Field],
     loss_graph: Graph | None = None,
-    loss_values: Iterable[Value] = (),
+    loss_values: Sequence[Value] = (),
     batch: int | None = None,
 ) -> tuple[Diagnostic, ...]:
     """Every lint of a net.
 
     ``fields`` are the receptive fields of ``graph``. ``loss_graph`` is the net with its loss, and ``loss_values``
-    what training computes in it; ``batch`` is the number of samples normalized together (None: not known).
+    what training computes in it, the loss first; ``batch`` is the number of samples normalized together (None: not
+    known).
     """
     uses = graph.uses()
     found = [*_biases(graph, uses), *_small_fields(graph, fields, uses), *_unequal_strides(graph, fields)]
@@ -36,6 +37,7 @@ def lint(
         found += _single_values(graph, batch)
     if loss_graph is not None:
         found += _double_softmax(loss_graph)
+        found += _untrained_heads(loss_graph, loss_values)
     found += _dead_layers(graph, loss_graph, loss_values)
     return tuple(found)
 
@@ -72,12 +74,50 @@ def _dead_layers(graph: Graph, loss_graph: Graph | None, loss_values: Iterable[V
     alive = _ancestors(graph.outputs.values())
     if loss_graph is not None:
         alive |= _ancestors(loss_values)
-    read = {value.node.name for node in graph.nodes for value in node.inputs}
-    for node in graph.layers:
+    whole = loss_graph if loss_graph is not None else graph
+    read = {value.node.name for node in whole.nodes for value in node.inputs}
+    for node in whole.layers:
         if node.name not in alive and node.name not in read:
             title = f"nothing needs the layer `{node.name}`"
             help = "give it a reader, or take it out with what only it reads"
             yield _warning(Code.DEAD_LAYER, title, node, "leads to no output and no loss", (), help)
+
+
+def _untrained_heads(loss_graph: Graph, loss_values: Sequence[Value]) -> Iterator[Diagnostic]:
+    """Outputs and measures behind layers whose weights the loss does not depend on: one warning a head."""
+    seen = _ancestors(loss_values[:1])
+    order = {node.name: position for position, node in enumerate(loss_graph.layers)}
+    names = {value: name for name, value in loss_graph.outputs.items()}
+    for head in loss_values[1:]:
+        fresh = _unseen(head.node, seen)
+        params = {node.name for node in fresh if node.op == "param"}
+        layers = sorted((node for node in fresh if _own_weights(node, params)), key=lambda node: order[node.name])
+        if layers:
+            count = sum(_own_weights(node, params) for node in layers)
+            title = f"the loss never reaches the head of `{names.get(head, head.node.name)}`: it is not trained"
+            some = "1 layer" if len(layers) == 1 else f"{len(layers)} layers"
+            note = f"{count:,} parameters of {some} stay as they began"
+            help = "add the head's part to the loss, or take the head out"
+            yield _warning(Code.UNTRAINED_HEAD, title, layers[0], "has weights that nothing changes", [note], help)
+
+
+def _unseen(node: Node, seen: set[str]) -> list[Node]:
+    """What a node depends on beyond ``seen``, to which it is added: all walks together are linear."""
+    found: list[Node] = []
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if node.name not in seen:
+            seen.add(node.name)
+            found.append(node)
+            waiting.extend(value.node for value in node.inputs)
+    return found
+
+
+def _own_weights(node: Node, params: Set[str]) -> int:
+    """Learned parameters of a layer that are among ``params``."""
+    own = {value.node for value in node.inputs if value.node.op == "param" and value.node.name in params}
+    return sum(param.output.type.elements for param in own if param.attrs["trainable"])
 
 
 def _ancestors(values: Iterable[Value]) -> set[str]:
@@ -148,8 +188,7 @@ def _unequal_strides(graph: Graph, fields: dict[Value, Field]) -> Iterator[Diagn
 
 
 def _jump(field: Field) -> Fraction:
-    extents: list[Extent] = [field.height, field.width]
-    return max(Fraction(1), *(extent.jump for extent in extents))
+    return max(Fraction(1), field.rows.scale, field.cols.scale)
 
 
 def _strides_warning(node: Node, low: Fraction, high: Fraction) -> Diagnostic:

@@ -14,7 +14,8 @@ from fractions import Fraction
 
 from netdsl.diagnostics import Code, Diagnostic, Label, Level
 from netdsl.ir.graph import Graph, Node, Value
-from netdsl.ops.base import POINTWISE, AxisMap, Call, get
+from netdsl.ops.base import POINTWISE, AxisMap, Call, ReceptiveRule, get
+from netdsl.record import record
 from netdsl.source import Span
 
 AXES = ("height", "width")
@@ -37,7 +38,7 @@ class Extent:
         return Extent(axis.high - axis.low + 1, axis.scale, (axis.low + axis.high) / 2)
 
 
-@dataclass(frozen=True)
+@record
 class Field:
     """What a position of a ``[C, H, W]`` value sees of ``input``."""
 
@@ -54,7 +55,7 @@ class Field:
         return Extent.of(self.cols)
 
 
-@dataclass(frozen=True)
+@record
 class Receptive:
     """Fields of all values that have one, and warnings about joins whose paths do not line up.
 
@@ -71,7 +72,8 @@ def receptive_fields(graph: Graph) -> Receptive:
     warnings: list[Diagnostic] = []
     for node in graph.nodes:
         if node.op == "input" and len(node.types[0].shape) == 3:
-            fields[node.output] = Field(node, AxisMap.identity(), AxisMap.identity())
+            whole = AxisMap.identity()
+            fields[node.output] = Field(node, whole, whole)
             continue
         paths = _paths(node, fields)
         if not paths:
@@ -91,25 +93,34 @@ def _paths(node: Node, fields: dict[Value, Field]) -> list[Field]:
     if not inputs:
         return found
     op, call = get(node.op), Call.of(node)
-    elementwise = op.scalar(call) is not None
     for operand, value, inner in inputs:
-        if (elementwise and _is_repeated(node, value)) or (found and inner.input is not found[0].input):
+        if found and inner.input is not found[0].input:
+            continue
+        if _is_repeated(node, value) and op.scalar(call) is not None:
             continue
         rule = op.receptive(call, operand)
         if rule is POINTWISE:
             found.append(inner)
         elif rule is not None:
-            rows, cols = rule
-            found.append(Field(inner.input, rows.after(inner.rows), cols.after(inner.cols)))
+            found.append(_behind(rule, inner))
     return found
 
 
+def _behind(rule: ReceptiveRule, inner: Field) -> Field:
+    """The field of what an op computes from a value with the field ``inner``; square where both are."""
+    (rows, cols), is_square = rule, rule[0] is rule[1] and inner.rows is inner.cols
+    vertical = rows.after(inner.rows)
+    return Field(inner.input, vertical, vertical if is_square else cols.after(inner.cols))
+
+
 def _is_repeated(node: Node, value: Value) -> bool:
-    """Whether an elementwise node's broadcasting repeats the operand over positions of the result."""
+    """Whether broadcasting, where the node is elementwise, repeats the operand over positions of the result."""
     return value.type.shape[1:] != node.types[0].shape[1:]
 
 
 def _union(paths: Sequence[Field], shape: tuple[int, ...]) -> Field:
+    if len(paths) == 1:
+        return paths[0]
     rows = union([path.rows for path in paths], shape[1])
     cols = union([path.cols for path in paths], shape[2])
     return Field(paths[0].input, rows, cols)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +18,17 @@ from netdsl.cli.common import (
     session_of,
     size_option,
 )
-from netdsl.diagnostics import Diagnostic, Diagnostics, Level, UserError
+from netdsl.diagnostics import MOST_WARNINGS, Diagnostic, Diagnostics, Level, ResourceLimit, UserError
+from netdsl.record import record
 
 if TYPE_CHECKING:
-    from netdsl.elaborate import Module
+    from collections.abc import Callable
+
+    from netdsl.elaborate import Model, Module
+    from netdsl.elaborate.limits import Spent
+    from netdsl.elaborate.probe import Probe
+    from netdsl.report.legal_sizes import LegalSizes
+    from netdsl.report.size_search import Budget
 
 
 @click.command(
@@ -30,6 +37,7 @@ Examples:
   netdsl check net.net
   netdsl check nets/*.net zoo:unet
   netdsl check --json net.net
+  netdsl check segmentation.net                  which sizes fit, where it leaves them open
   netdsl check --size 512x512 segmentation.net
   netdsl check --strict --batch 1 net.net
 
@@ -60,25 +68,28 @@ def command(
     """Find every error and warning in .net files.
 
     All nets of a file are built, those with arguments that have no default excepted (name one as FILE#Net and give
-    the arguments with --set). Ends with 1 if there is any error; warnings alone end with 0, without --strict.
+    the arguments with --set). A net that leaves the sizes of its inputs open passes if any size fits, and is told which
+    do. Ends with 1 if there is any error; warnings alone end with 0, without --strict.
     """
     session = session_of(context)
     found = Diagnostics()
     worst = 0
     nets = 0
+    legal: list[Solved] = []
     for file in files:
         options = Options({item.name: item.value for item in settings}, size, batch)
-        code, count = _check_file(file, options, found)
+        code, count = _check_file(file, options, found, legal)
         worst, nets = max(worst, code), nets + count
     if strict and found.warnings:
         found = Diagnostics([replace(item, level=Level.ERROR) for item in found])
         worst = max(worst, 1)
-    print_diagnostics(session, found)
+    print_diagnostics(session, found, _sizes_json(legal))
+    _print_sizes(session, legal)
     _print_summary(session, found, len(files), nets)
     context.exit(worst)
 
 
-@dataclass(frozen=True)
+@record
 class Options:
     """What every net is built and judged with."""
 
@@ -87,9 +98,14 @@ class Options:
     batch: int | None
 
 
-def _check_file(file: str, options: Options, found: Diagnostics) -> tuple[int, int]:
-    """Findings of one file are added to ``found``. Returns the exit code and the number of nets built."""
+def _check_file(file: str, options: Options, found: Diagnostics, legal: list[Solved]) -> tuple[int, int]:
+    """Findings of one file are added to ``found``, sizes that were solved to ``legal``.
+
+    Returns the exit code and the number of nets built.
+    """
     from netdsl.elaborate import buildable_nets, load_program
+    from netdsl.elaborate.limits import MAX_ERRORS, Spent
+    from netdsl.report.size_search import Budget
     from netdsl.resolve import resolve
 
     try:
@@ -100,24 +116,91 @@ def _check_file(file: str, options: Options, found: Diagnostics) -> tuple[int, i
     if reference.net is None and not module.nets and module.blocks:
         return 0, 0  # a file of blocks; they are built where they are used
     names = [reference.net] if reference.net is not None else buildable_nets(module)
-    worst = 0
+    worst, budget = 0, Budget()
     wanted: list[str | None] = [*names] or [None]  # without any, building says what is missing
+    spent = Spent()
     for name in wanted:
-        worst = max(worst, _check_net(module, name, options, found))
+        code = _check_net(module, name, options, spent, budget, found, legal)
+        worst = max(worst, code)
+        if code == ResourceLimit.exit_code or spent.errors >= MAX_ERRORS:
+            break  # what the nets of a file may take together is used up
     return worst, len(names)
 
 
-def _check_net(module: Module, name: str | None, options: Options, found: Diagnostics) -> int:
+def _check_net(
+    module: Module,
+    name: str | None,
+    options: Options,
+    spent: Spent,
+    budget: Budget,
+    found: Diagnostics,
+    legal: list[Solved],
+) -> int:
     from netdsl.elaborate import elaborate
     from netdsl.report.findings import warnings_of
-    from netdsl.syntax.allowed import without_allowed
+
+    def build(probe: Probe | None = None, spent: Spent | None = None) -> Model:
+        return elaborate(module, name, options.arguments, image_size=options.size, probe=probe, spent=spent)
 
     try:
-        model = elaborate(module, name, options.arguments, image_size=options.size)
+        model = build(spent=spent)
     except UserError as error:
-        return _keep(found, error)
-    _add(found, without_allowed(warnings_of(model, options.batch)))
+        return _check_sizes(module.source.name, error, build, options, budget, found, legal)
+    _add(found, warnings_of(model, options.batch))
     return 0
+
+
+def _check_sizes(
+    file: str,
+    error: UserError,
+    build: Callable[..., Model],
+    options: Options,
+    budget: Budget,
+    found: Diagnostics,
+    legal: list[Solved],
+) -> int:
+    """A net that has no size yet passes if any size fits; it is judged at two of those."""
+    from netdsl.elaborate.probe import Probe
+    from netdsl.report.findings import at_all_sizes, warnings_of
+    from netdsl.report.legal_sizes import helped, legal_sizes, only_unbound
+
+    if not only_unbound(error):
+        is_first = not found.has_errors  # one hint is enough, and each takes a moment
+        return _keep(found, helped(error, build) if is_first else error)
+    try:
+        sizes, model = legal_sizes(build, budget)
+    except UserError as refused:
+        return _keep(found, refused)
+    legal.append(Solved(file, sizes))
+    models = [model] if sizes.another == sizes.point or budget.left < 0 else [model, build(Probe(sizes.another))]
+    _add(found, at_all_sizes([warnings_of(item, options.batch) for item in models]))
+    return 0
+
+
+@record
+class Solved:
+    """The legal sizes of a net of a file."""
+
+    file: str
+    sizes: LegalSizes
+
+
+def _sizes_json(legal: list[Solved]) -> dict[str, Any]:
+    """Present where a net has sizes to be given."""
+    from netdsl.report.legal_sizes import sizes_json
+
+    return {"legal_sizes": [{"file": item.file, **sizes_json(item.sizes)} for item in legal]} if legal else {}
+
+
+def _print_sizes(session: Session, legal: list[Solved]) -> None:
+    from netdsl.report.legal_sizes import lines
+
+    if session.json:
+        return
+    for item in legal:
+        print(f"{item.file}: sizes of `{item.sizes.net}`")
+        for line in lines(item.sizes):
+            print(f"  {line}")
 
 
 def _keep(found: Diagnostics, error: UserError) -> int:
@@ -136,6 +219,8 @@ def _print_summary(session: Session, found: Diagnostics, files: int, nets: int) 
     errors = sum(item.level is Level.ERROR for item in found)
     warnings = len(found) - errors
     counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    if warnings >= MOST_WARNINGS:
+        counts += " (the first ones)"
     where = f"{_count(nets, 'net')} of {_count(files, 'file')}"
     if found:
         print(file=sys.stderr)

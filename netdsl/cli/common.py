@@ -6,22 +6,26 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
 from netdsl.diagnostics import Diagnostic, render
 from netdsl.driver import MAX_THREADS, Origin
+from netdsl.record import record
+
+if TYPE_CHECKING:
+    from netdsl.report.figure.primitives import Figure
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 SCHEMA = 1
 MAX_BATCH = 65_536
+MAX_WORKERS = 64
 
 
-@dataclass
+@record(frozen=False)
 class Session:
     """One run of the command line. ``json``: errors and results are JSON documents on stdout."""
 
@@ -32,19 +36,24 @@ class Session:
 # -- printing ----------------------------------------------------------------------------------------
 
 
-def print_diagnostics(session: Session, diagnostics: Iterable[Diagnostic]) -> None:
-    """Errors and warnings: code frames on stderr, or one JSON document on stdout."""
+def print_diagnostics(
+    session: Session, diagnostics: Iterable[Diagnostic], facts: Mapping[str, Any] | None = None
+) -> None:
+    """Errors and warnings: code frames on stderr, or one JSON document on stdout, with ``facts`` beside them."""
     found = tuple(diagnostics)
     if session.json:
-        print_json({"diagnostics": [item.to_json() for item in found]})
+        print_json({"diagnostics": [item.to_json() for item in found], **(facts or {})})
     elif found:
-        print(render(found, color=has_color(sys.stderr), width=_width(sys.stderr)), file=sys.stderr)
+        print(render(found, color=has_color(sys.stderr), width=width_of(sys.stderr)), file=sys.stderr)
 
 
 def print_warnings(session: Session, warnings: Sequence[Diagnostic]) -> None:
-    """Warnings of a run that goes on: on stderr, and nowhere in a JSON run (``check --json`` has them)."""
+    """Warnings of a run that goes on, without those that a comment allows: on stderr, and nowhere in a JSON run
+    (``check --json`` has them)."""
     if warnings and not session.json:
-        print_diagnostics(session, warnings)
+        from netdsl.syntax.allowed import without_allowed
+
+        print_diagnostics(session, without_allowed(warnings))
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -57,7 +66,8 @@ def has_color(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _width(stream: TextIO) -> int:
+def width_of(stream: TextIO) -> int:
+    """Columns of a terminal; 100 elsewhere."""
     if not stream.isatty():
         return 100
     import shutil
@@ -77,6 +87,27 @@ def write_output(path: Path | None, content: str | bytes) -> None:
 
     data = content.encode() if isinstance(content, str) else content
     write_atomically(_writable_file(path), data)
+
+
+FIGURES = (".svg", ".png")
+
+
+def check_suffix(option: str, path: Path) -> None:
+    """Raises UsageError for a figure's file whose name does not say what to write."""
+    if path.suffix.lower() not in FIGURES:
+        raise click.UsageError(f"{option} writes SVG or PNG; `{path}` ends in neither .svg nor .png.")
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """As SVG or PNG, by the file's ending."""
+    if path.suffix.lower() == ".png":
+        from netdsl.report.figure.png import png
+
+        write_output(path, png(figure))
+    else:
+        from netdsl.report.figure.svg import svg
+
+        write_output(path, svg(figure))
 
 
 def _writable_file(path: Path) -> Path:
@@ -108,7 +139,7 @@ def json_option(function: Function) -> Function:
     )(function)
 
 
-@dataclass(frozen=True)
+@record
 class Assignment:
     """``--set name=value``; the net's declaration says what the value may be."""
 
@@ -196,6 +227,25 @@ def threads_option(function: Function) -> Function:
         metavar="N",
         help="Threads to use.  [default: the cores allowed]",
     )(function)
+
+
+def workers_option(function: Function) -> Function:
+    """``--workers N``; results have the same bits for any number."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(1, MAX_WORKERS),
+        metavar="N",
+        help="Threads that load and augment data.  [default: the cores, at most 4]",
+    )(function)
+
+
+def math_option(function: Function) -> Function:
+    """``--math fast|exact``, given on as ``exact``."""
+    return click.option(
+        "--math", "exact", type=click.Choice(["fast", "exact"]), default="fast", show_default=True,
+        callback=lambda context, parameter, value: value == "exact",
+        help="`exact` sums convolutions as they are defined; `fast` may transform them (Winograd), 1e-5 apart.",
+    )(function)  # fmt: skip
 
 
 def session_of(context: click.Context) -> Session:

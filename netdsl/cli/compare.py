@@ -11,6 +11,7 @@ import click
 from netdsl.cli.common import (
     Assignment,
     batch_option,
+    check_suffix,
     common_settings,
     json_option,
     origin_of,
@@ -19,7 +20,7 @@ from netdsl.cli.common import (
     size_option,
     target_option,
     threads_option,
-    write_output,
+    write_figure,
 )
 from netdsl.driver import Build, load, report
 
@@ -43,9 +44,9 @@ Examples:
 @click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
 @click.option(
     "--plot",
-    metavar="PATH.svg",
+    metavar="PATH",
     type=click.Path(path_type=Path),
-    help="Draw MACs against parameters, both on logarithmic scales.",
+    help="Draw MACs against parameters, both on logarithmic scales, as .svg or .png.",
 )
 @json_option
 @click.pass_context
@@ -63,12 +64,14 @@ def command(
     """Put networks side by side: parameters, work for one sample, memory, and the largest receptive field."""
     from netdsl.report import comparison
 
-    if plot is not None and plot.suffix != ".svg":
-        raise click.UsageError(f"--plot writes SVG; `{plot}` does not end in .svg.")
+    if plot is not None:
+        check_suffix("--plot", plot)
     build = Build(target=target, batch=batch, threads=threads)
     found = [comparison.entry(file, report(load(origin_of(file, None, settings, size)), build)) for file in files]
     if plot is not None:
-        write_output(plot, comparison.svg_plot(found))
+        from netdsl.report.figure.plot import plot as drawn
+
+        write_figure(plot, drawn(found))
     if session_of(context).json:
         print_json({"batch": batch, "networks": [asdict(item) for item in found]})
         return

@@ -11,6 +11,7 @@ from netdsl.cli.common import (
     Assignment,
     batch_option,
     json_option,
+    math_option,
     network_options,
     origin_of,
     target_option,
@@ -54,6 +55,7 @@ Examples:
 @target_option
 @batch_option(1)
 @threads_option
+@math_option
 @click.option("--passes", metavar="A,B|none", help="Run only these passes, in their usual order.")
 @click.option("--explain-passes", is_flag=True, help="Say on stderr what each pass rewrote and refused.")
 @click.option("--verify", is_flag=True, help="Check the graph after every pass.")
@@ -69,6 +71,7 @@ def command(
     target: str,
     batch: int,
     threads: int | None,
+    exact: bool,
     passes: str | None,
     explain_passes: bool,
     verify: bool,
@@ -80,7 +83,7 @@ def command(
     if stage in BINARY and output is None:
         raise UserError.of(Code.BAD_OPTION, f"`{stage}` is binary", help="write it to a file with `-o PATH`")
     chosen = None if passes is None else [name.strip() for name in passes.split(",") if passes != "none"]
-    build = Build(target, batch, threads, chosen, training, verify)
+    build = Build(target, batch, threads, chosen, training, verify, exact)
     result = emit(origin_of(file, net, settings, size), build, stage)
     if explain_passes and result.passes is not None and result.passes.passes:
         from netdsl.passes import explain

@@ -16,6 +16,7 @@ from netdsl.driver import load
 Fully connected layers become convolutions: the first with the window of the map it looked at, the others 1x1.
 On the size it was made for, the new network gives the scores it gave, [F] as [F, 1, 1]. A larger image gives a map
 of scores: the classifier at every position, at the stride of the network.
+Weights of FILE load into the new network as they are; --output-weights writes them under its own names.
 
 \b
 Examples:

@@ -46,7 +46,7 @@ def _tell(error: BaseException, session: Session) -> int:
 def _tell_failure(error: BaseException, session: Session) -> int:
     match error:
         case UserError():
-            print_diagnostics(session, error.diagnostics)
+            print_diagnostics(session, error.diagnostics, error.facts())
             return error.exit_code
         case Unsupported():
             print_diagnostics(session, [_unsupported(error)])

@@ -27,9 +27,14 @@ VERBS = {
     "compare": "Put networks side by side: parameters, work, memory, receptive fields.",
     "diff": "Show what changed between two networks, layer by layer.",
     "compile": "Compile a network, or print any stage on the way.",
+    "bench": "Measure each layer's time against what the machine can do at most.",
     "convert": "Turn a classifier into a network that looks everywhere on larger images.",
+    "data": "Show what is in a data set.",
     "train": "Train a network as its `train` block says.",
+    "replay": "Run the step again at which a training left the finite numbers.",
+    "lr-find": "Find a learning rate to begin with.",
     "eval": "Measure a trained network on a data set.",
+    "features": "Write what a layer gives for each sample of a data set.",
     "predict": "Name what pictures show.",
     "ops": "Print the manual of an op, or list all ops.",
     "explain": "Tell the long story of a diagnostic code.",
@@ -49,7 +54,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        found = importlib.import_module(f"netdsl.cli.{cmd_name}").command
+        found = importlib.import_module(f"netdsl.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(found, click.Command)
         return found
 
@@ -116,4 +121,5 @@ def main() -> None:
         from netdsl.cli.ending import silence_stdout
 
         silence_stdout()
+    gc.freeze()  # all of it goes with the process: Python need not look through it for garbage first
     sys.exit(code)

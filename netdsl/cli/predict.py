@@ -10,6 +10,7 @@ import click
 from netdsl.cli.common import (
     Assignment,
     json_option,
+    math_option,
     network_options,
     origin_of,
     print_json,
@@ -18,7 +19,7 @@ from netdsl.cli.common import (
     target_option,
     threads_option,
 )
-from netdsl.cli.training import weights_option
+from netdsl.cli.training import ema_option, weights_option
 
 if TYPE_CHECKING:
     from netdsl.predict import Prediction
@@ -41,11 +42,13 @@ ink on light paper give --invert, for a digit with space around it --trim.
 @network_options
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @weights_option
+@ema_option
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Classes to name.")
 @click.option("--invert", is_flag=True, help="Swap dark and light before looking.")
 @click.option("--trim", is_flag=True, help="Cut each picture to what stands out from its ground, squared.")
 @target_option
 @threads_option
+@math_option
 @json_option
 @click.pass_context
 def command(
@@ -56,11 +59,13 @@ def command(
     size: tuple[int, int] | None,
     images: tuple[Path, ...],
     weights: Path,
+    averaged: bool,
     top: int,
     invert: bool,
     trim: bool,
     target: str,
     threads: int | None,
+    exact: bool,
 ) -> None:
     """Name what pictures show.
 
@@ -74,8 +79,8 @@ def command(
     session = session_of(context)
     model = driver.load(origin_of(file, net, settings, size))
     print_warnings(session, model.warnings)
-    trained = load_trained(model, weights)
-    build = driver.Build(target=target, batch=min(len(images), MAX_BATCH), threads=threads)
+    trained = load_trained(model, weights, averaged=averaged)
+    build = driver.Build(target=target, batch=min(len(images), MAX_BATCH), threads=threads, exact=exact)
     seen, failed = predictor(trained, build, invert=invert, trim=trim).files(images, top)
     if failed and session.json:
         raise UserError(failed)

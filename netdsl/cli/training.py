@@ -29,8 +29,9 @@ def data_options(function: Function) -> Function:
             "data_name",
             required=True,
             metavar="DATA",
-            help="`digits` (1,797 handwritten digits that come along), `idx:DIR` (files in the MNIST format) or "
-            "`folder:DIR` (a folder of pictures a class).",
+            help="`digits` (1,797 handwritten digits that come along), `shapes` (drawn from a seed), `idx:DIR` (the "
+            "MNIST format), `cifar10:DIR`, `cifar100:DIR`, `folder:DIR` (a folder of pictures a class), `csv:FILE`, "
+            "`voc:DIR`, `voc-masks:DIR` or `coco:DIR`.",
         ),
     ):
         function = option(function)
@@ -45,6 +46,13 @@ def weights_option(function: Function) -> Function:
         type=click.Path(path_type=Path),
         metavar="PATH",
         help="A safetensors file, or a run directory (its `best`).",
+    )(function)
+
+
+def ema_option(function: Function) -> Function:
+    """``--ema``: the averaged weights."""
+    return click.option(
+        "--ema", "averaged", is_flag=True, help="The averaged weights, which `ema` of a `train` block keeps."
     )(function)
 
 

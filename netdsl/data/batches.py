@@ -8,30 +8,47 @@ own order and counts each exactly once: the filled-up places of the last batch a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netdsl.data import counter
-from netdsl.data.augment import Augmentation, augment
+from netdsl.data.ahead import Ahead
+from netdsl.data.augment import Augmentation, Samples, augment
 from netdsl.data.base import Float32Array, IntArray, Split
+from netdsl.data.places import Objects
 from netdsl.data.prepare import Preparation, Prepared
+from netdsl.data.targets import Kind, usual
 
 
 @dataclass(frozen=True)
 class Batch:
-    """``images`` [N, C, H, W] as the network takes them and ``targets`` [N, ...]. Only the first ``count``
-    samples count; the rest fills the batch."""
+    """``images`` [N, C, H, W] as the network takes them; ``values`` what there is to learn of them, by kind: class
+    numbers [N], classes of pixels [N, H, W], boxes [N, 4]. Only the first ``count`` samples count; the rest fills
+    the batch. ``objects`` are all things of each picture, where asked for."""
 
     images: Float32Array
-    targets: IntArray
+    values: Mapping[Kind, NDArray[Any]]
     count: int
+    objects: tuple[Objects, ...] | None = None
+
+    @property
+    def targets(self) -> IntArray:
+        """The class numbers, of samples or of pixels."""
+        found: IntArray = self.values["class"] if "class" in self.values else self.values["pixels"]
+        return found
 
 
 class TrainingBatches:
-    """Batch ``step`` of epoch ``epoch``, as a pure function of the seed."""
+    """Batch ``step`` of epoch ``epoch``, as a pure function of the seed.
+
+    ``kinds`` are the targets to load (without it, the split's usual one), ``void`` the class of pixels that come in
+    from outside of a picture; ``objects`` adds all things with their boxes. ``workers`` threads load, decode and
+    augment; batches have the same bits for any number.
+    """
 
     def __init__(
         self,
@@ -41,10 +58,17 @@ class TrainingBatches:
         *,
         batch: int,
         seed: int,
+        kinds: Sequence[Kind] | None = None,
+        void: int = 0,
+        objects: bool = False,
+        workers: int | None = None,
     ) -> None:
         self.prepared = Prepared(split, preparation)
         self.augmentations = tuple(augmentations)
         self.batch, self.seed = batch, seed
+        self.kinds = tuple(kinds) if kinds is not None else usual(split)
+        self.void, self.objects = void, objects
+        self.ahead = Ahead(workers)
 
     @property
     def steps(self) -> int:
@@ -59,33 +83,60 @@ class TrainingBatches:
     def load(self, epoch: int, step: int, order: IntArray) -> Batch:
         """Batch ``step`` of an epoch whose `order` the caller holds."""
         chosen = order[step * self.batch : (step + 1) * self.batch]
-        images = self.prepared.images(chosen)
-        images = augment(images, self.augmentations, seed=self.seed, epoch=epoch, samples=chosen)
-        preparation = self.prepared.preparation
-        if images.shape[-2:] != (preparation.height, preparation.width):
-            images = preparation.centre(images)
-        return Batch(preparation.normalize(images), self.prepared.split.targets[chosen], self.batch)
+        samples = _samples(self.prepared, chosen, self.kinds, self.void, self.objects)
+        samples = augment(samples, self.augmentations, seed=self.seed, epoch=epoch, numbers=chosen)
+        return _batch(self.prepared, chosen, samples, self.kinds, self.batch, self.objects)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The epoch's batches from step ``start`` on, the next one prepared while one is used."""
-        from concurrent.futures import ThreadPoolExecutor
-
+        """The epoch's batches from step ``start`` on, the next ones prepared while one is used."""
         order = self.order(epoch)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="netdsl-data") as pool:
-            following = pool.submit(self.load, epoch, start, order) if start < self.steps else None
-            for step in range(start, self.steps):
-                assert following is not None
-                batch = following.result()
-                following = pool.submit(self.load, epoch, step + 1, order) if step + 1 < self.steps else None
-                yield batch
+        return self.ahead.map(lambda step: self.load(epoch, step, order), range(start, self.steps))
 
 
-def evaluation_batches(prepared: Prepared, batch: int) -> Iterator[Batch]:
-    """All samples once, in order, in batches of equal size."""
-    preparation = prepared.preparation
-    targets: np.ndarray[Any, Any] = prepared.split.targets
-    for start in range(0, len(prepared), batch):
+def evaluation_batches(
+    prepared: Prepared,
+    batch: int,
+    kinds: Sequence[Kind] | None = None,
+    *,
+    whole: bool = False,
+    workers: int | None = None,
+) -> Iterator[Batch]:
+    """All samples once, in order, in batches of equal size; pictures with their margin if ``whole``."""
+    wanted = tuple(kinds) if kinds is not None else usual(prepared.split)
+
+    def load(start: int) -> Batch:
         chosen = np.arange(start, min(start + batch, len(prepared)))
         filled = np.resize(chosen, batch)
-        images = preparation.normalize(preparation.centre(prepared.images(filled)))
-        yield Batch(images, targets[filled], len(chosen))
+        samples = _samples(prepared, filled, wanted, 0, False)
+        if whole:
+            seen = _batch(prepared, filled, samples, wanted, len(chosen), False)
+            return replace(seen, images=prepared.preparation.normalize(samples.images))
+        return _batch(prepared, filled, samples, wanted, len(chosen), False)
+
+    return Ahead(workers).map(load, range(0, len(prepared), batch))
+
+
+def _samples(prepared: Prepared, chosen: NDArray[Any], kinds: Sequence[Kind], void: int, objects: bool) -> Samples:
+    pixels = prepared.pixels(chosen) if "pixels" in kinds else None
+    things = prepared.objects(chosen) if objects or "box" in kinds else None
+    return Samples(prepared.images(chosen), pixels, things, void)
+
+
+def _batch(
+    prepared: Prepared, chosen: NDArray[Any], samples: Samples, kinds: Sequence[Kind], count: int, objects: bool
+) -> Batch:
+    """Of pictures with their margin or without, before they are normalized."""
+    preparation = prepared.preparation
+    images, pixels, things = samples.images, samples.pixels, samples.objects
+    if images.shape[-2:] != (preparation.height, preparation.width):
+        images = preparation.centre(images)
+        pixels = None if pixels is None else preparation.centre(pixels)
+        things = None if things is None else tuple(map(preparation.centre_objects, things))
+    values: dict[Kind, NDArray[Any]] = {}
+    if "class" in kinds:
+        values["class"] = prepared.split.targets[chosen]
+    if "pixels" in kinds and pixels is not None:
+        values["pixels"] = pixels
+    if "box" in kinds and things is not None:
+        values["box"] = np.stack([found.largest(preparation.height, preparation.width) for found in things])
+    return Batch(preparation.normalize(images), values, count, things if objects else None)

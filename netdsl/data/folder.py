@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from netdsl.data.ahead import Ahead
 from netdsl.data.base import Data, Float32Array, IntArray
 from netdsl.data.picture import SUFFIXES, read_picture
 from netdsl.diagnostics import Code, Diagnostic, Level, ResourceLimit, UserError
@@ -158,14 +159,21 @@ def _pictures(root: Path, scan: _Scan, depth: int) -> Iterator[Path]:
 
 def _readable(split: FolderSplit, scan: _Scan) -> FolderSplit:
     kept = []
-    for path, label in zip(split.paths, split.labels, strict=True):
-        try:
-            read_picture(path)
-        except UserError as error:
-            scan.unreadable.append(error.diagnostics[0].title.replace(str(path), scan.relative(path)))
-        else:
+    for path, label, fault in zip(split.paths, split.labels, Ahead().map(_fault, split.paths), strict=True):
+        if fault is None:
             kept.append((path, label))
+        else:
+            scan.unreadable.append(fault.replace(str(path), scan.relative(path)))
     return FolderSplit(tuple(path for path, _ in kept), tuple(label for _, label in kept))
+
+
+def _fault(path: Path) -> str | None:
+    """Why a picture cannot be read."""
+    try:
+        read_picture(path)
+    except UserError as error:
+        return error.diagnostics[0].title
+    return None
 
 
 def _warnings(scan: _Scan) -> tuple[Diagnostic, ...]:

@@ -1,4 +1,4 @@
-"""Bilinear resampling with an antialiasing (triangle) filter, as matrices applied to rows and columns."""
+"""Bilinear resampling with an antialiasing (triangle) filter, along columns and then rows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float32Array = NDArray[np.float32]
+IntArray = NDArray[np.int64]
 
 
 @lru_cache(maxsize=64)
@@ -29,22 +30,49 @@ def resize_matrix(source: int, target: int) -> Float32Array:
     return matrix
 
 
+@lru_cache(maxsize=64)
+def _taps(source: int, target: int) -> tuple[IntArray, Float32Array]:
+    """The rows of `resize_matrix` without their zeros: places and weights [K, target]."""
+    matrix = resize_matrix(source, target)
+    first = (matrix > 0).argmax(axis=1)
+    count = int((matrix > 0).sum(axis=1).max())
+    places = first + np.arange(count)[:, None]
+    inside = places < source
+    places = np.where(inside, places, source - 1)
+    weights = np.where(inside, matrix[np.arange(target), places], np.float32(0))
+    return places, weights
+
+
+def _along(image: Float32Array, axis: int, target: int) -> Float32Array:
+    """Resample one of the last two axes. A sum over few taps in their order: a product of matrices would be shared
+    out to threads of the library, which wait for each other when several workers resample at once."""
+    places, weights = _taps(image.shape[axis], target)
+    shape = (-1, 1) if axis == -2 else (-1,)
+    total: Float32Array = np.take(image, places[0], axis=axis) * weights[0].reshape(shape)
+    for place, weight in zip(places[1:], weights[1:], strict=True):
+        total += np.take(image, place, axis=axis) * weight.reshape(shape)
+    return total
+
+
 def resize(image: Float32Array, height: int, width: int) -> Float32Array:
     """Resample [..., H, W] to [..., height, width]."""
     rows, columns = image.shape[-2:]
     if width != columns:
-        image = image @ resize_matrix(columns, width).T
+        image = _along(image, -1, width)
     if height != rows:
-        image = resize_matrix(rows, height) @ image
+        image = _along(image, -2, height)
     return np.ascontiguousarray(image, dtype=np.float32)
+
+
+def covering(rows: int, columns: int, height: int, width: int) -> tuple[int, int]:
+    """The smallest size of the ratio of [rows, columns] that covers [height, width]."""
+    scale = max(height / rows, width / columns)
+    return max(height, round(rows * scale)), max(width, round(columns * scale))
 
 
 def cover(image: Float32Array, height: int, width: int) -> Float32Array:
     """Resample keeping the aspect ratio until the target is covered, then cut out its centre."""
-    rows, columns = image.shape[-2:]
-    scale = max(height / rows, width / columns)
-    scaled_rows = max(height, round(rows * scale))
-    scaled_columns = max(width, round(columns * scale))
+    scaled_rows, scaled_columns = covering(image.shape[-2], image.shape[-1], height, width)
     scaled = resize(image, scaled_rows, scaled_columns)
     top, left = (scaled_rows - height) // 2, (scaled_columns - width) // 2
     return np.ascontiguousarray(scaled[..., top : top + height, left : left + width])

@@ -5,23 +5,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Code, Diagnostic, Diagnostics, ResourceLimit, UserError, did_you_mean
 from netdsl.elaborate import expressions, pipes, statements
 from netdsl.elaborate.blocks import bind_parameters, check_parameters, module_scope
+from netdsl.elaborate.choices import Choice
 from netdsl.elaborate.files import Module, load_program
+from netdsl.elaborate.limits import STEPS_A_NET, Spent
 from netdsl.elaborate.names import NameScope
 from netdsl.elaborate.nets import Chosen, bind_image_size, buildable_nets, choose, pick_net, set_arguments
 from netdsl.elaborate.scope import Scope
 from netdsl.elaborate.state import Env, Frame, Run
-from netdsl.elaborate.training import Choice, Metric, TargetSpec, TrainSpec, elaborate_train
+from netdsl.elaborate.training import Metric, TargetSpec, TrainSpec, elaborate_train
 from netdsl.elaborate.unreached import check_unreached
 from netdsl.ir.graph import Graph
 from netdsl.ops.base import all_ops
-from netdsl.source import Source
+from netdsl.record import record
+from netdsl.source import Source, Span
 from netdsl.syntax import tree
+
+if TYPE_CHECKING:
+    from netdsl.elaborate.probe import Probe
 
 __all__ = [
     "Choice",
@@ -39,7 +45,7 @@ _HANDLERS = (expressions, pipes, statements)  # importing them registers what th
 _PYTHON_FRAMES = 20_000
 
 
-@dataclass(frozen=True)
+@record
 class Model:
     """An elaborated net. ``graph`` is the net alone (no loss); ``arguments`` are those it was built with."""
 
@@ -50,6 +56,8 @@ class Model:
     sizes: dict[str, int]
     warnings: tuple[Diagnostic, ...]
     source: Source
+    taken: dict[str, Span] = field(default_factory=dict)
+    """The names of layers, block instances and groups, and the text that gave each."""
 
 
 def elaborate(
@@ -59,21 +67,30 @@ def elaborate(
     sizes: Mapping[str, int] | None = None,
     *,
     image_size: tuple[int, int] | None = None,
+    probe: Probe | None = None,
+    spent: Spent | None = None,
 ) -> Model:
     """Build one net of a program.
 
     ``arguments`` are values or, as from a command line, their text; ``sizes`` bind symbolic sizes by name, and
-    ``image_size`` binds whatever stands for (height, width) in the inputs. Raises UserError with everything
+    ``image_size`` binds whatever stands for (height, width) in the inputs; ``probe`` decides about axes and writes
+    down what depends on them; ``spent`` shares the limits of a file between its nets. Raises UserError with everything
     that is wrong, ResourceLimit where the file asks for too much.
     """
     module = program if isinstance(program, Module) else load_program(program.source)
     name = pick_net(module, net)
-    run = Run(Graph(name), Diagnostics(), dict(sizes or {}))
+    run = Run(Graph(name), Diagnostics(), dict(sizes or {}), probe, before=replace(spent) if spent else Spent())
     try:
         with _deep_stack():
             return _build(run, module, name, dict(arguments or {}), image_size)
     except RecursionError:
         raise ResourceLimit.of(Code.LIMIT_DEPTH, "blocks and expressions are nested too deeply") from None
+    finally:
+        if probe is not None:
+            probe.steps = run.steps
+        if spent is not None:
+            taken = run.spent()
+            spent.steps, spent.nodes, spent.errors = taken.steps, taken.nodes, taken.errors
 
 
 @contextmanager
@@ -95,18 +112,22 @@ def _build(run: Run, module: Module, name: str, arguments: dict[str, Any], image
     if image_size is not None:
         bind_image_size(run, chosen, image_size, arguments, run.sizes)
     set_arguments(run, module, chosen, arguments)
+    if run.probe is not None:
+        chosen.values.update(run.probe.arguments({item.name.text for item in chosen.net.parameters}))
     env = Env(Scope(module_scope(run, module)), NameScope(), Frame("net", name, module))
     bind_parameters(run, env, name, chosen.net.parameters, chosen.values)
     run.execute_all(env, chosen.net.body)
     _check_net(run, chosen)
     _check_sizes(run, env, name)
     built_with = {item.name.text: env.scope.bindings[item.name.text].value for item in chosen.net.parameters}
-    spec = _train(run, module, env, chosen)
+    spec = _train(run, module, env, chosen) if run.probe is None or not run.probe.literal else None
     check_unreached(run, module)
     if not run.found.has_errors:
         _report_unused(run)
     run.found.raise_if_errors()
-    return Model(name, run.graph, spec, built_with, run.sizes, run.found.warnings, module.source)
+    if run.probe is not None:
+        run.probe.trace.complete = True
+    return Model(name, run.graph, spec, built_with, run.sizes, run.found.warnings, module.source, run.taken)
 
 
 def _train(run: Run, module: Module, env: Env, chosen: Chosen) -> TrainSpec | None:
@@ -118,6 +139,7 @@ def _train(run: Run, module: Module, env: Env, chosen: Chosen) -> TrainSpec | No
 
 def _check_declarations(run: Run, module: Module) -> None:
     """What can be said of declarations before anything is built."""
+    run.count_step(module.nets[run.graph.name].span, STEPS_A_NET + len(module.blocks) + len(module.trains))
     for block, owner in module.blocks.values():
         if owner is module:
             check_parameters(run, block.parameters, of_net=False)
@@ -152,7 +174,7 @@ def _check_net(run: Run, chosen: Chosen) -> None:
 
 
 def _check_sizes(run: Run, env: Env, name: str) -> None:
-    symbols = [key for key, binding in env.scope.bindings.items() if binding.what == "size"]
+    symbols = {key: None for key, binding in env.scope.bindings.items() if binding.what == "size"}
     for size in run.sizes:
         if size not in symbols and not run.found.has_errors:
             has = f"its symbolic sizes are {', '.join(symbols)}" if symbols else "all its sizes are fixed by the file"

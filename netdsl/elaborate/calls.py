@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from netdsl.diagnostics import Code, Label, did_you_mean, suggest
@@ -14,11 +14,12 @@ from netdsl.elaborate.known import Failure
 from netdsl.elaborate.state import Env, Run
 from netdsl.elaborate.values import UNKNOWN, Known, Tensor, describe, has_unknown, is_tensors
 from netdsl.ops.base import Arg, OpDef
+from netdsl.record import record
 from netdsl.source import Span
 from netdsl.syntax import tree
 
 
-@dataclass(frozen=True)
+@record
 class BlockRef:
     """A block and the file it was declared in."""
 
@@ -39,7 +40,7 @@ class Signature(Protocol):
     def operands(self) -> tuple[str, ...]: ...
 
 
-@dataclass
+@record(frozen=False)
 class Prepared:
     """A call whose arguments were evaluated, to be applied once (or, a shared layer, several times).
 

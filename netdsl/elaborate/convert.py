@@ -7,6 +7,7 @@ from typing import Any
 
 from netdsl.diagnostics import Code, did_you_mean
 from netdsl.elaborate.known import Failure
+from netdsl.elaborate.sized import plain
 from netdsl.elaborate.values import Known, describe, is_int, is_number, is_tensors, show
 from netdsl.ops.base import Arg, Kind
 
@@ -15,7 +16,7 @@ _MISMATCH = object()
 
 def to_argument(owner: str, arg: Arg, value: Known) -> Any:
     """``value`` in the canonical form of an op's argument. Raises Failure."""
-    if isinstance(value, str):
+    if isinstance(value, str) and arg.kind is not Kind.TEXT:
         return _word(owner, arg, value)
     canonical = _CANONICAL[arg.kind](value)
     if canonical is _MISMATCH:
@@ -62,7 +63,7 @@ def _int(value: Known) -> Any:
 
 
 def _float(value: Known) -> Any:
-    return float(value) if is_number(value) else _MISMATCH
+    return float(plain(value)) if is_number(value) else _MISMATCH
 
 
 def _bool(value: Known) -> Any:
@@ -74,6 +75,7 @@ def _ints(value: Known) -> Any:
 
 
 def _floats(value: Known) -> Any:
+    value = plain(value)
     if is_number(value):
         return (float(value),)
     is_list = isinstance(value, list | tuple) and len(value) > 0 and all(map(is_number, value))
@@ -100,6 +102,10 @@ def _pad(value: Known) -> Any:
     return tuple(value) if len(value) == 4 else _MISMATCH
 
 
+def _text(value: Known) -> Any:
+    return value if isinstance(value, str) else _MISMATCH
+
+
 def _none(value: Known) -> Any:
     return _MISMATCH
 
@@ -114,6 +120,7 @@ _CANONICAL: dict[Kind, Callable[[Known], Any]] = {
     Kind.SHAPE: _ints,
     Kind.INTS: _ints,
     Kind.FLOATS: _floats,
+    Kind.TEXT: _text,
 }
 
 

@@ -54,6 +54,8 @@ def _name(run: Run, env: Env, expr: tree.Name, spot: Spot) -> Known:
         unknown_name(run, env, expr)
         return UNKNOWN
     run.usage.read.add(binding.span)
+    if run.probe is not None and binding.what in ("size", "argument") and env.frame.what != "block":
+        return run.probe.named(expr.text, binding.value)
     return binding.value
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from importlib.resources import files as package_files
+from dataclasses import field
 from pathlib import Path
 
 from netdsl.diagnostics import Code, Diagnostics, Label, ResourceLimit, UserError, did_you_mean, suggest
 from netdsl.elaborate import limits
+from netdsl.package_files import folder_of
+from netdsl.record import record
 from netdsl.source import Source, Span
 from netdsl.syntax import tree
 from netdsl.syntax.parser import MAX_BYTES, parse
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Module:
     """One parsed file with the names it declares and those it brings in."""
 
@@ -80,7 +81,7 @@ def load_open(source: Source, path: Path) -> Module:
     return _Loader().load(source, path, ())
 
 
-@dataclass(frozen=True)
+@record
 class _Step:
     """A file on the way from the first one to the one being read, and the ``use`` that led on."""
 
@@ -88,12 +89,12 @@ class _Step:
     name: str
 
 
-@dataclass
+@record(frozen=False)
 class _Loader:
     modules: dict[Path, Module] = field(default_factory=dict)
 
     def load(self, source: Source, path: Path | None, chain: tuple[_Step, ...]) -> Module:
-        found = Diagnostics()
+        found = Diagnostics(most=limits.MAX_ERRORS)
         module = Module(source, path, parse(source))
         key = _identity(path) if path else None
         if path and key:
@@ -156,7 +157,7 @@ def _path_of(module: Module, use: tree.Use) -> Path:
             _path_span(use),
             help='write `use zoo.blocks.name: Block` or `use "file.net"`',
         )
-    root = Path(str(package_files("netdsl.zoo")))
+    root = folder_of("netdsl.zoo")
     return root.joinpath(*(name.text for name in rest)).with_suffix(".net")
 
 

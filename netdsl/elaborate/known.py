@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from netdsl.diagnostics import Code
 from netdsl.elaborate import limits
+from netdsl.elaborate.sized import Sized, combine, compared, plain
 from netdsl.elaborate.values import Known, Tensor, describe, is_int, is_number, show
 
 
@@ -21,6 +22,12 @@ class Failure(Exception):
 
 def arithmetic(sign: str, left: Known, right: Known) -> Known:
     """``left sign right`` of numbers; ``+`` joins lists, ``*`` repeats one."""
+    if isinstance(left, Sized) or isinstance(right, Sized):
+        combined = combine(sign, left, right)
+        if combined is not None:
+            bounded(combined)
+            return combined
+        left, right = plain(left), plain(right)
     if is_number(left) and is_number(right):
         return bounded(_NUMERIC[sign](left, right))
     if sign == "+" and isinstance(left, list) and isinstance(right, list):
@@ -88,7 +95,7 @@ def bounded(value: float) -> float:
 def negate(value: Known) -> Known:
     if not is_number(value):
         raise Failure(Code.WRONG_TYPE, f"`-` needs a number, found {describe(value)}")
-    return -value
+    return arithmetic("-", 0, value) if isinstance(value, Sized) else -value
 
 
 _ORDERS: dict[str, Callable[[float, float], bool]] = {
@@ -107,10 +114,23 @@ def compare(sign: str, left: Known, right: Known) -> bool:
             "compare `channels(x)`, `height(x)` or `width(x)`",
         )
     if sign in ("==", "!="):
-        return _equal(left, right) is (sign == "==")
+        outcome = _equal(left, right) is (sign == "==")
+        _tell(sign, left, right, outcome)
+        return outcome
     if is_number(left) and is_number(right):
-        return _ORDERS[sign](left, right)
+        outcome = _ORDERS[sign](left, right)
+        _tell(sign, left, right, outcome)
+        return outcome
     raise Failure(Code.WRONG_TYPE, f"`{sign}` does not order {describe(left)} and {describe(right)}")
+
+
+def _tell(sign: str, left: Known, right: Known, outcome: bool) -> None:
+    """Tell a probe what was decided by numbers that follow from sizes; of a list, every one counts."""
+    if isinstance(left, int) and isinstance(right, int):
+        compared(sign, left, right, outcome)
+    else:
+        plain(left)
+        plain(right)
 
 
 def _equal(left: Known, right: Known) -> bool:
@@ -127,6 +147,7 @@ def element(base: Known, index: Known) -> Known:
     """``base[index]``; negative indices count from the end."""
     if not isinstance(base, list | tuple):
         raise Failure(Code.WRONG_TYPE, f"only lists have elements, not {describe(base)}")
+    index = plain(index)
     if not is_int(index):
         raise Failure(Code.WRONG_TYPE, f"an index is a whole number, not {describe(index)}")
     if not -len(base) <= index < len(base):

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from netdsl.diagnostics import Code, Label, ResourceLimit
 from netdsl.elaborate import limits
 from netdsl.elaborate.names import Spot
+from netdsl.elaborate.sized import plain, unsized
 from netdsl.elaborate.state import Env, Run
 from netdsl.elaborate.values import UNKNOWN, Known, Tensor, describe, is_number
 from netdsl.ir.graph import Node, Value
 from netdsl.ir.scalar import Expr, Var
 from netdsl.ir.types import TensorType
 from netdsl.ops import base as ops
+from netdsl.record import record
 from netdsl.source import Span
 from netdsl.syntax import tree
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """The full name of a layer or block instance, and the path of its weights."""
 
@@ -44,6 +45,10 @@ def make_op(
 ) -> Known:
     """Append the op and its weights. A tensor, a tuple of them, or UNKNOWN after an error."""
     types = [operand.type for operand in operands]
+    use = None
+    if run.probe is not None:
+        use = run.probe.use(definition, attrs, operands)
+        attrs = unsized(attrs)
     try:
         resolved = definition.resolve(attrs, types)
         if definition.shape_operands:
@@ -58,12 +63,16 @@ def make_op(
         _check_size(found, span)
     if not run.claim(place.name, span):
         return UNKNOWN
+    if run.probe is not None and use is not None:
+        run.probe.weighted(use, tuple(f"{place.weights}.{spec.name}" for spec in specs))
     weights = _weights(run, specs, place, span)
     if weights is None:
         return UNKNOWN
     inputs = [operand.value for operand in operands[: len(types)]] + weights
     node = run.add(Node(definition.name, place.name, inputs, resolved, results, frozenset((span,))), span)
     _warn(run, definition, ops.Call(resolved, tuple(all_types), results), operands, span)
+    if run.probe is not None and use is not None:
+        run.probe.made(use, node.outputs)
     tensors = tuple(Tensor(value, span) for value in node.outputs)
     return tensors[0] if len(tensors) == 1 else tensors
 
@@ -106,6 +115,8 @@ def _new_weight(run: Run, spec: ops.ParamSpec, name: str, span: Span) -> Value:
 
 def _report_unshareable(run: Run, place: Place, spec: ops.ParamSpec, present: tuple[Value, Span], span: Span) -> None:
     first, where = present
+    if run.probe is not None:
+        run.probe.refused(Code.SHAPE_MISMATCH, span)
     run.error(
         Code.SHAPE_MISMATCH,
         f"the shared layer `{place.weights}` does not fit here",
@@ -117,6 +128,8 @@ def _report_unshareable(run: Run, place: Place, spec: ops.ParamSpec, present: tu
 
 
 def _report(run: Run, error: ops.ShapeError, operands: Sequence[Tensor], span: Span) -> None:
+    if run.probe is not None:
+        run.probe.refused(error.code, span)
     run.error(
         error.code,
         error.title,
@@ -176,9 +189,9 @@ def tensor_arithmetic(run: Run, env: Env, written: tree.Operator, left: Known, r
         return UNKNOWN if right is UNKNOWN else _combine(run, env, "mul" if sign == "*" else "add", left, right, span)
     kind, combine = _SIGNS.get(sign, ("", operator.add))
     if kind and isinstance(left, Tensor) and is_number(right) and not (sign == "/" and right == 0):
-        return _map(run, env, kind, combine(Var(0), float(right)), left, span)
+        return _map(run, env, kind, combine(Var(0), float(plain(right))), left, span)
     if kind and isinstance(right, Tensor) and is_number(left) and sign != "/":
-        return _map(run, env, kind, combine(float(left), Var(0)), right, span)
+        return _map(run, env, kind, combine(float(plain(left)), Var(0)), right, span)
     run.error(
         Code.WRONG_TYPE,
         f"`{sign}` does not work between {describe(left)} and {describe(right)}",

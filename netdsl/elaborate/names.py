@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netdsl.record import record
 
-@dataclass
+
+@record(frozen=False)
 class NameScope:
     """The inside of a net, a block instance or a named group.
 
@@ -33,7 +35,7 @@ class NameScope:
         return NameScope(f"{self.prefix}{name}.", f"{self.weights}{name}.", self.shared)
 
 
-@dataclass
+@record(frozen=False)
 class Numbering:
     """Positions in a named group."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from netdsl.diagnostics import Code, Diagnostic, Label, Level, UserError, did_you_mean
@@ -14,12 +14,13 @@ from netdsl.elaborate.files import Module
 from netdsl.elaborate.names import NameScope
 from netdsl.elaborate.state import Env, Frame, Run
 from netdsl.elaborate.values import UNKNOWN, Known
+from netdsl.record import record
 from netdsl.source import Source
 from netdsl.syntax import tree
 from netdsl.syntax.parser import parse
 
 
-@dataclass
+@record(frozen=False)
 class Chosen:
     """The net to build: its declaration, the variants that led to it, and the arguments they fix."""
 
@@ -68,13 +69,16 @@ def _no_net(module: Module, title: str, help: str | None) -> UserError:
 def choose(run: Run, module: Module, name: str) -> Chosen | None:
     """Follow variants down to the net they stand for. None after an error."""
     variants: list[tree.Variant] = []
+    seen: set[tree.Variant] = set()
     item = module.nets[name]
     while isinstance(item, tree.Variant):
-        if item in variants:
+        run.count_step(item.span)
+        if item in seen:
             ring = " = ".join(variant.name.text for variant in [*variants, item])
             run.error(Code.RECURSION, "these nets stand for each other", item.span, notes=[ring])
             return None
         variants.append(item)
+        seen.add(item)
         following = _base(run, module, item)
         if following is None:
             return None
@@ -211,23 +215,30 @@ def _only_value(program: tree.Program) -> tree.Expr | None:
 def bind_image_size(
     run: Run, chosen: Chosen, size: tuple[int, int], arguments: dict[str, Any], sizes: dict[str, int]
 ) -> None:
-    """``--size HxW``: bind the names that stand for height and width in the inputs of the net."""
+    """``--size HxW``: bind the names that stand for height and width in the inputs of the net.
+
+    Other inputs may have numbers there; that no input has a name is an error.
+    """
     parameters = {item.name.text for item in chosen.net.parameters}
-    for item in chosen.net.body.statements:
-        if not (isinstance(item, tree.Input) and isinstance(item.shape, tree.ListExpr)):
-            continue
-        if len(item.shape.items) != 3:
-            continue
-        for axis, value in zip(item.shape.items[1:], size, strict=True):
+    images = [(item, axes) for item in chosen.net.body.statements if (axes := _height_and_width(item))]
+    named = [any(isinstance(axes[number], tree.Name) for _, axes in images) for number in (0, 1)]
+    for item, axes in images:
+        for number, (axis, value) in enumerate(zip(axes, size, strict=True)):
             if isinstance(axis, tree.Name):
                 target: dict[str, Any] = arguments if axis.text in parameters else sizes
                 if target.setdefault(axis.text, value) != value:
                     _conflict(run, item, axis, target[axis.text], value)
-            elif not (isinstance(axis, tree.Number) and axis.value == value):
+            elif not named[number] and not (isinstance(axis, tree.Number) and axis.value == value):
                 _not_symbolic(run, item, axis)
 
 
-def _conflict(run: Run, item: tree.Input, axis: tree.Name, first: Any, second: int) -> None:
+def _height_and_width(item: tree.Statement) -> tuple[tree.Expr, ...]:
+    """The last two axes of an input of three; nothing of all other statements."""
+    shape = item.shape if isinstance(item, tree.Input) else None
+    return shape.items[1:] if isinstance(shape, tree.ListExpr) and len(shape.items) == 3 else ()
+
+
+def _conflict(run: Run, item: tree.Statement, axis: tree.Name, first: Any, second: int) -> None:
     run.found.error(
         Code.BAD_OPTION,
         f"`{axis.text}` can't be {first} and {second} at once",
@@ -236,7 +247,7 @@ def _conflict(run: Run, item: tree.Input, axis: tree.Name, first: Any, second: i
     )
 
 
-def _not_symbolic(run: Run, item: tree.Input, axis: tree.Expr) -> None:
+def _not_symbolic(run: Run, item: tree.Statement, axis: tree.Expr) -> None:
     run.found.error(
         Code.BAD_OPTION,
         "the size of this input is fixed by the file",

@@ -11,6 +11,7 @@ from netdsl.elaborate.calls import BlockRef, Prepared, flatten_tensors, operands
 from netdsl.elaborate.expressions import attempt, chosen_body
 from netdsl.elaborate.layers import Place, make_op, place_at
 from netdsl.elaborate.names import Numbering, Spot
+from netdsl.elaborate.sized import plain
 from netdsl.elaborate.state import Env, Run, expression, stage
 from netdsl.elaborate.values import (
     UNKNOWN,
@@ -137,7 +138,7 @@ def _function(run: Run, env: Env, expr: tree.Call) -> Known:
         count = str(fewest) if fewest == most else f"{fewest} to {most}" if most < 10 else f"at least {fewest}"
         run.error(Code.WRONG_COUNT, f"`{name}` takes {count} arguments, found {len(values)}", expr.span)
         return UNKNOWN
-    return attempt(run, expr, lambda: function(*values))
+    return attempt(run, expr, lambda: function(*map(plain, values)))
 
 
 def _measure(run: Run, expr: tree.Call, values: Sequence[Known]) -> Known:
@@ -146,7 +147,10 @@ def _measure(run: Run, expr: tree.Call, values: Sequence[Known]) -> Known:
         found = describe(values[0]) if len(values) == 1 else f"{len(values)} arguments"
         run.error(Code.WRONG_TYPE, f"`{name}` takes one tensor, found {found}", expr.span)
         return UNKNOWN
-    return attempt(run, expr, lambda: known.MEASURES[name](values[0]))
+    found = attempt(run, expr, lambda: known.MEASURES[name](values[0]))
+    if run.probe is not None and found is not UNKNOWN:
+        return run.probe.measured(values[0].value, list(known.MEASURES).index(name), found)
+    return found
 
 
 def use(
@@ -278,7 +282,7 @@ def label_text(run: Run, env: Env, label: tree.Label) -> str | None:
     """``layer`` of ``as layer``, ``layer3`` of ``as layer[i]`` where i is 3."""
     if label.index is None:
         return label.text
-    index = run.evaluate(env, label.index)
+    index = plain(run.evaluate(env, label.index))
     if isinstance(index, Unknown):
         return None
     if not is_int(index) or index < 0:
@@ -351,7 +355,7 @@ def _times(run: Run, env: Env, expr: tree.Arithmetic) -> int | None:
         return None
     times = 1
     for operand in expr.operands[1:]:
-        count = run.evaluate(env, operand)
+        count = plain(run.evaluate(env, operand))
         if isinstance(count, Unknown):
             return None
         if not is_int(count) or count < 0:

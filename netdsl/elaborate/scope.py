@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from netdsl.elaborate.values import Known
+from netdsl.record import record
 from netdsl.source import Span
 
 
@@ -18,7 +19,7 @@ class Binding:
     what: str
 
 
-@dataclass
+@record(frozen=False)
 class Scope:
     """The names bound in one pair of braces. ``inner`` scopes (``for``, ``if``) may bind names of the
     scopes around them again, up to the body of the net or block."""
@@ -53,7 +54,7 @@ class Scope:
             scope = scope.parent
 
 
-@dataclass
+@record(frozen=False)
 class Usage:
     """What was bound where, over all instances of a block, and which of it was read."""
 

@@ -7,8 +7,8 @@ they call each other only through :class:`Run`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Code, Diagnostics, Label, ResourceLimit
 from netdsl.elaborate import limits
@@ -17,11 +17,15 @@ from netdsl.elaborate.names import NameScope, Spot
 from netdsl.elaborate.scope import Binding, Scope, Usage
 from netdsl.elaborate.values import UNKNOWN, Known
 from netdsl.ir.graph import Graph, Node, Value
+from netdsl.record import record
 from netdsl.source import Span
 from netdsl.syntax import tree
 
+if TYPE_CHECKING:
+    from netdsl.elaborate.probe import Probe
 
-@dataclass(eq=False)
+
+@record(frozen=False, eq=False)
 class Frame:
     """One net, block instance or ``train`` block being elaborated."""
 
@@ -37,7 +41,7 @@ class Frame:
     """Names that were bound inside a ``for`` or ``if`` only (for a better message)."""
 
 
-@dataclass(frozen=True)
+@record
 class Env:
     """Where an expression stands: its names of values, its names of layers, its block instance."""
 
@@ -95,13 +99,15 @@ def statement(kind: type[tree.Syntax]) -> Callable[[Execute], Execute]:
     return enter
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Run:
     """One elaboration."""
 
     graph: Graph
     found: Diagnostics
     sizes: dict[str, int]
+    probe: Probe | None = None
+    """Who wants to know what other sizes would do."""
     usage: Usage = field(default_factory=Usage)
     taken: dict[str, Span] = field(default_factory=dict)
     """Every name of a node, block instance or group, and the text that gave it."""
@@ -113,10 +119,17 @@ class Run:
     reached: set[Span] = field(default_factory=set)
     """The blocks that were instantiated, by the span of their names."""
     constants: dict[Module, Scope] = field(default_factory=dict)
+    before: limits.Spent = field(default_factory=limits.Spent)
+    """What other nets of the file took of its limits."""
     _names_in: dict[tree.Syntax, frozenset[str]] = field(default_factory=dict)
     _steps: int = 0
     _errors: int = 0
     _nesting: int = 0
+
+    def __post_init__(self) -> None:
+        self._most_steps = limits.MAX_STEPS - self.before.steps
+        self._most_nodes = limits.MAX_NODES - self.before.nodes
+        self._most_errors = limits.MAX_ERRORS - self.before.errors
 
     # -- dispatch ----------------------------------------------------------------------------------
 
@@ -124,9 +137,12 @@ class Run:
         """The value of an expression; UNKNOWN after an error."""
         self._enter(expr.span)
         try:
-            return _EXPRESSIONS[type(expr)](self, env, expr, spot or env.spot())
+            value = _EXPRESSIONS[type(expr)](self, env, expr, spot or env.spot())
         finally:
             self._nesting -= 1
+        if isinstance(value, list):
+            self.count_step(expr.span, len(value) // limits.ITEMS_A_STEP)
+        return value
 
     def apply(self, env: Env, expr: tree.Expr, given: Known, spot: Spot) -> Known:
         """What comes out of a stage when ``given`` is piped into it."""
@@ -154,6 +170,17 @@ class Run:
                 return
             self.execute(env, item)
 
+    @property
+    def steps(self) -> int:
+        """How many steps were taken so far."""
+        return self._steps
+
+    def spent(self) -> limits.Spent:
+        """What was taken of the limits of the file so far, by this net and those before it."""
+        before = self.before
+        nodes = before.nodes + len(self.graph.nodes)
+        return limits.Spent(before.steps + self._steps, nodes, before.errors + self._errors)
+
     # -- limits ------------------------------------------------------------------------------------
 
     def _enter(self, span: Span) -> None:
@@ -163,9 +190,9 @@ class Run:
             raise ResourceLimit.of(Code.LIMIT_DEPTH, "blocks and expressions are nested too deeply", span)
         self._nesting += 1
 
-    def count_step(self, span: Span) -> None:
-        self._steps += 1
-        if self._steps > limits.MAX_STEPS:
+    def count_step(self, span: Span, steps: int = 1) -> None:
+        self._steps += steps
+        if self._steps > self._most_steps:
             raise ResourceLimit.of(
                 Code.LIMIT_STEPS,
                 f"elaboration takes more than {limits.MAX_STEPS:,} steps",
@@ -187,7 +214,7 @@ class Run:
     ) -> None:
         self.found.error(code, title, span, label, [*secondary, *self._uses()], notes, help)
         self._errors += 1
-        if self._errors >= limits.MAX_ERRORS:
+        if self._errors >= self._most_errors:
             self.found.raise_if_errors()
 
     def warning(
@@ -261,9 +288,10 @@ class Run:
 
     def add(self, node: Node, span: Span) -> Node:
         """Append a node whose name was claimed."""
-        if len(self.graph.nodes) >= limits.MAX_NODES:
+        if len(self.graph.nodes) >= self._most_nodes:
+            who = "the nets of a file together" if self.before.nodes else "a network"
             raise ResourceLimit.of(
-                Code.LIMIT_NODES, f"a network may have at most {limits.MAX_NODES:,} layers and weights", span
+                Code.LIMIT_NODES, f"{who} may have at most {limits.MAX_NODES:,} layers and weights", span
             )
         return self.graph.add(node)
 

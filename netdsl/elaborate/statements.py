@@ -49,12 +49,18 @@ def _input(run: Run, env: Env, item: tree.Input) -> None:
         if shape is not None:
             node = Node("input", name.text, [], {}, (TensorType(shape),), frozenset((item.span,)))
             tensor = Tensor(run.add(node, item.span).output, name.span)
+            if run.probe is not None and isinstance(item.shape, tree.ListExpr):
+                run.probe.source(node.output, item.shape.items)
         run.bind(env, name, tensor, "input")
 
 
 def _input_shape(run: Run, env: Env, expr: tree.Expr) -> tuple[int, ...] | None:
     if not isinstance(expr, tree.ListExpr):
         run.error(Code.WRONG_TYPE, "a shape is written [C, H, W] or [F]", expr.span)
+        return None
+    if len(expr.items) > limits.MAX_AXES:
+        title = f"a tensor may have at most {limits.MAX_AXES} axes, these are {len(expr.items)}"
+        run.error(Code.LIMIT_SIZE, title, expr.span)
         return None
     axes = [_axis(run, env, axis, number, len(expr.items)) for number, axis in enumerate(expr.items)]
     if any(axis is None for axis in axes):
@@ -68,9 +74,14 @@ def _input_shape(run: Run, env: Env, expr: tree.Expr) -> tuple[int, ...] | None:
 
 def _axis(run: Run, env: Env, expr: tree.Expr, number: int, rank: int) -> int | None:
     """One axis of an input: a known whole number, or a symbolic size bound from outside."""
+    spatial = rank == 3 and number > 0
     if isinstance(expr, tree.Name) and env.scope.find(expr.text) is None and expr.text != "in":
-        return _symbol(run, env, expr, rank == 3 and number > 0)
-    value = run.evaluate(env, expr)
+        return _symbol(run, env, expr, number if spatial else None)
+    value = _probed_axis(run, env, expr, number) if spatial else None
+    if value is None:
+        value = run.evaluate(env, expr)
+    if run.probe is not None:
+        value = run.probe.calculated(expr.span, value)
     if isinstance(value, Unknown):
         return None
     if not is_int(value) or value < 1:
@@ -79,11 +90,29 @@ def _axis(run: Run, env: Env, expr: tree.Expr, number: int, rank: int) -> int | 
     return int(value)
 
 
-def _symbol(run: Run, env: Env, name: tree.Name, spatial: bool) -> int | None:
+def _probed_axis(run: Run, env: Env, expr: tree.Expr, number: int) -> int | None:
+    """A height or width that other sizes may be asked about: a name with a value, or a number. None for all else."""
+    if run.probe is None:
+        return None
+    if isinstance(expr, tree.Number) and is_int(expr.value) and expr.value >= 1:
+        return run.probe.written(expr.span, number, int(expr.value))
+    binding = env.scope.find(expr.text) if isinstance(expr, tree.Name) else None
+    if binding is None or binding.what not in ("size", "argument") or not is_int(binding.value) or binding.value < 1:
+        return None
+    run.usage.read.add(binding.span)
+    assert isinstance(expr, tree.Name)
+    return run.probe.bound(expr.text, expr.span, number, binding.value)
+
+
+def _symbol(run: Run, env: Env, name: tree.Name, number: int | None) -> int | None:
+    """The size of an unbound name; ``number`` is its axis where that is a height (1) or width (2)."""
+    if run.probe is not None and number is not None:
+        given = run.sizes.get(name.text)
+        run.sizes[name.text] = run.probe.unbound(name, number, given)
     value = run.sizes.get(name.text)
     if value is None:
         help = "give it with `--size HxW`, for example `--size 224x224`"
-        if not spatial:
+        if number is None:
             help = f"make it an argument of the net: `{name.text}: int`"
         run.error(Code.UNBOUND_SIZE, f"the size `{name.text}` is not known", name.span, help=help)
     elif not is_int(value) or value < 1:

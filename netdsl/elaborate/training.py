@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from netdsl.diagnostics import Code, Label, suggest
+from netdsl.elaborate import update_lines
 from netdsl.elaborate.calls import prepare_op
+from netdsl.elaborate.choices import Choice, Signature, choice_of, count_of, unknown
 from netdsl.elaborate.names import NameScope
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.state import Env, Frame, Run
-from netdsl.elaborate.values import UNKNOWN, Known, Tensor, Unknown, describe, has_unknown, is_int
+from netdsl.elaborate.values import UNKNOWN, Known, Tensor, describe, has_unknown, is_int
 from netdsl.ir.graph import Graph, Node, Value
 from netdsl.ir.types import DType, TensorType
-from netdsl.ops.base import Arg, all_ops
+from netdsl.ops.base import all_ops
+from netdsl.record import record
 from netdsl.source import Span
 from netdsl.syntax import tree
 from netdsl.train import schema
+from netdsl.updates import UpdateRule
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A name with its arguments, canonical and complete: ``cosine(warmup = 1)``."""
-
-    name: str
-    arguments: dict[str, Any]
-    span: Span
-
-
-@dataclass(frozen=True)
+@record
 class TargetSpec:
     """What the network learns. ``kind`` is "class" (numbers from 0, int32) or "values" (float32)."""
 
@@ -39,7 +34,7 @@ class TargetSpec:
     span: Span
 
 
-@dataclass(frozen=True)
+@record
 class Metric:
     """A named measure of ``operands``; where ``value`` is set, the graph computes it (a loss as a metric)."""
 
@@ -50,7 +45,7 @@ class Metric:
     span: Span
 
 
-@dataclass(frozen=True)
+@record
 class TrainSpec:
     """How a net is trained. ``graph`` is a copy of the net's with the targets as further inputs, the loss,
     and what metrics need; ``loss`` and the metrics' values belong to it. ``graph.outputs`` are the net's."""
@@ -64,17 +59,11 @@ class TrainSpec:
     batch: int
     epochs: int
     metrics: tuple[Metric, ...]
+    rule: UpdateRule
     span: Span
 
 
-@dataclass(frozen=True)
-class _Signature:
-    name: str
-    args: tuple[Arg, ...]
-    operands: tuple[str, ...] = ()
-
-
-@dataclass
+@record(frozen=False)
 class _Draft:
     """A specification in the making: what was said, and where."""
 
@@ -86,6 +75,7 @@ class _Draft:
     batch: int | None = None
     epochs: int | None = None
     metrics: list[Metric] = field(default_factory=list)
+    rule: update_lines.RuleDraft = field(default_factory=update_lines.RuleDraft)
     said: dict[str, Span] = field(default_factory=dict)
 
 
@@ -93,6 +83,8 @@ def elaborate_train(run: Run, net_env: Env, train: tree.Train) -> TrainSpec | No
     """The specification; None after errors. The graph of ``run`` is left as it was."""
     net_graph = run.graph
     run.graph, table = net_graph.copy()
+    if run.probe is not None:
+        run.probe.copied(table)
     scope = Scope(net_env.scope.parent)
     for name, binding in net_env.scope.bindings.items():
         scope.bindings[name] = Binding(_translated(binding.value, table), binding.span, binding.what)
@@ -145,6 +137,7 @@ def _finished(run: Run, draft: _Draft, train: tree.Train) -> TrainSpec | None:
         draft.batch,
         draft.epochs,
         tuple(draft.metrics),
+        draft.rule.finished(run),
         train.span,
     )
 
@@ -170,6 +163,8 @@ def _target(run: Run, env: Env, draft: _Draft, item: tree.Target) -> None:
         type = TensorType(shape, True, DType.I32 if kind == "class" else DType.F32)
         node = Node("input", item.name.text, [], {}, (type,), frozenset((item.span,)))
         tensor = Tensor(run.add(node, item.span).output, item.name.span)
+        if run.probe is not None:
+            run.probe.source(node.output, item.shape.items if item.shape is not None else ())
         draft.targets[item.name.text] = TargetSpec(item.name.text, kind, type, item.span)
     run.bind(env, item.name, tensor, "target")
 
@@ -178,6 +173,8 @@ def _shape(run: Run, env: Env, expr: tree.ListExpr | None) -> tuple[int, ...] | 
     if expr is None:
         return ()
     values = [run.evaluate(env, item) for item in expr.items]
+    if run.probe is not None:
+        values = [run.probe.calculated(item.span, value) for item, value in zip(expr.items, values, strict=True)]
     if any(map(has_unknown, values)):
         return None
     for value, item in zip(values, expr.items, strict=True):
@@ -195,7 +192,7 @@ def _setting(run: Run, env: Env, draft: _Draft, item: tree.Setting) -> None:
     if handler is None:
         _unknown_line(run, item.name)
         return
-    if item.name.text in ("loss", "schedule", "batch", "epochs"):
+    if item.name.text in _ONE_VALUE:
         _once(run, draft, item.name.text, item.name.span)
         if len(item.values) != 1:
             run.error(Code.TRAIN_SETTING, f"`{item.name.text}` takes one value", item.span)
@@ -205,21 +202,12 @@ def _setting(run: Run, env: Env, draft: _Draft, item: tree.Setting) -> None:
 
 
 def _unknown_line(run: Run, name: tree.Name) -> None:
-    words = [*schema.SETTINGS, *schema.OPTIMIZERS]
-    near = suggest(name.text, words)
-    listed = ", ".join(f"`{word}`" for word in words)
-    run.error(
-        Code.TRAIN_SETTING,
-        f"`{name.text}` is no training setting",
-        name.span,
-        notes=() if near else [f"there are {listed}"],
-        help=f"did you mean `{near}`?" if near else None,
-    )
+    unknown(run, f"`{name.text}` is no training setting", name, (*schema.SETTINGS, *schema.CALLS))
 
 
 def _constant(run: Run, env: Env, draft: _Draft, item: tree.Constant) -> None:
     """``name = value`` for use in the lines below; a setting has no ``=``."""
-    if item.name.text in (*schema.SETTINGS, *schema.OPTIMIZERS):
+    if item.name.text in (*schema.SETTINGS, *schema.CALLS):
         run.error(
             Code.TRAIN_SETTING,
             f"a setting is written without `=`: `{item.name.text} {item.value.span.text}`",
@@ -240,36 +228,13 @@ def _call(run: Run, env: Env, draft: _Draft, item: tree.TrainCall) -> None:
             help=f"write `{name.text} {', '.join(argument.span.text for argument in item.call.arguments)}`",
         )
         draft.said.setdefault(name.text, item.span)
-    elif name.text not in schema.OPTIMIZERS:
+    elif name.text not in schema.CALLS:
         _unknown_line(run, name)
+    elif name.text == "params":
+        update_lines.params(run, env, draft.rule, item.call)
     else:
         _once(run, draft, "optimizer", item.span)
-        draft.optimizer = _choice(run, env, "optimizer", schema.OPTIMIZERS, item.call)
-
-
-def _choice(run: Run, env: Env, what: str, options: schema.Schema, expr: tree.Expr) -> Choice | None:
-    """A name of ``options``, with or without arguments."""
-    name = expr.name if isinstance(expr, tree.Call) else expr
-    if not isinstance(name, tree.Name):
-        run.error(Code.TRAIN_SETTING, f"expected the name of a {what}", expr.span)
-        return None
-    if name.text not in options:
-        near = suggest(name.text, options)
-        listed = ", ".join(f"`{word}`" for word in options)
-        run.error(
-            Code.TRAIN_SETTING,
-            f"there is no {what} `{name.text}`",
-            name.span,
-            notes=() if near else [f"there are {listed}"],
-            help=f"did you mean `{near}`?" if near else None,
-        )
-        return None
-    arguments = expr.arguments if isinstance(expr, tree.Call) else ()
-    prepared = prepare_op(run, env, _Signature(name.text, options[name.text]), arguments, expr.span)
-    if prepared.tensors:
-        run.error(Code.WRONG_TYPE, f"`{name.text}` takes no tensors", expr.span)
-        return None
-    return None if prepared.failed else Choice(name.text, prepared.values, expr.span)
+        draft.optimizer = choice_of(run, env, "optimizer", schema.OPTIMIZERS, item.call)
 
 
 def _loss(run: Run, env: Env, draft: _Draft, expr: tree.Expr) -> None:
@@ -289,33 +254,21 @@ def _scalar(run: Run, env: Env, what: str, expr: tree.Expr) -> Value | None:
 
 
 def _schedule(run: Run, env: Env, draft: _Draft, expr: tree.Expr) -> None:
-    draft.schedule = _choice(run, env, "schedule", schema.SCHEDULES, expr)
+    draft.schedule = choice_of(run, env, "schedule", schema.SCHEDULES, expr)
 
 
 def _augment(run: Run, env: Env, draft: _Draft, expr: tree.Expr) -> None:
-    choice = _choice(run, env, "augmentation", schema.AUGMENTATIONS, expr)
+    choice = choice_of(run, env, "augmentation", schema.AUGMENTATIONS, expr)
     if choice is not None:
         draft.augmentations.append(choice)
 
 
 def _batch(run: Run, env: Env, draft: _Draft, expr: tree.Expr) -> None:
-    draft.batch = _count(run, env, "batch", expr, schema.MAX_BATCH)
+    draft.batch = count_of(run, env, "batch", expr, schema.MAX_BATCH)
 
 
 def _epochs(run: Run, env: Env, draft: _Draft, expr: tree.Expr) -> None:
-    draft.epochs = _count(run, env, "epochs", expr, schema.MAX_EPOCHS)
-
-
-def _count(run: Run, env: Env, what: str, expr: tree.Expr, most: int) -> int | None:
-    value = run.evaluate(env, expr)
-    if isinstance(value, Unknown):
-        return None
-    if not is_int(value) or not 1 <= value <= most:
-        run.error(
-            Code.TRAIN_SETTING, f"`{what}` is a whole number from 1 to {most:,}, found {describe(value)}", expr.span
-        )
-        return None
-    return int(value)
+    draft.epochs = count_of(run, env, "epochs", expr, schema.MAX_EPOCHS)
 
 
 # -- metrics ---------------------------------------------------------------------------------------
@@ -350,7 +303,7 @@ def _computed_metric(run: Run, env: Env, expr: tree.Call) -> Metric | None:
 
 def _counted_metric(run: Run, env: Env, expr: tree.Call, known: schema.MetricSchema) -> Metric | None:
     name = expr.name.text
-    prepared = prepare_op(run, env, _Signature(name, known.args, known.operands), expr.arguments, expr.span)
+    prepared = prepare_op(run, env, Signature(name, known.args, known.operands), expr.arguments, expr.span)
     if prepared.failed:
         return None
     tensors = prepared.tensors + [
@@ -380,6 +333,15 @@ def _fits_labels(run: Run, name: str, tensors: Sequence[Tensor], span: Span) -> 
     return False
 
 
+def _of_rule(
+    line: Callable[[Run, Env, update_lines.RuleDraft, tree.Expr], None],
+) -> Callable[[Run, Env, _Draft, tree.Expr], None]:
+    """The handler of a line that is about the update rule only."""
+    return lambda run, env, draft, expr: line(run, env, draft.rule, expr)
+
+
+_ONE_VALUE = ("loss", "schedule", "batch", "epochs", "accumulate", "ema")
+
 _SETTINGS: dict[str, Callable[[Run, Env, _Draft, tree.Expr], None]] = {
     "loss": _loss,
     "schedule": _schedule,
@@ -387,6 +349,10 @@ _SETTINGS: dict[str, Callable[[Run, Env, _Draft, tree.Expr], None]] = {
     "batch": _batch,
     "epochs": _epochs,
     "metric": _metric,
+    "clip": _of_rule(update_lines.clip),
+    "accumulate": _of_rule(update_lines.accumulate),
+    "ema": _of_rule(update_lines.ema),
+    "freeze": _of_rule(update_lines.freeze),
 }
 
 _ITEMS: dict[type[tree.Declaration], Callable[[Run, Env, _Draft, Any], None]] = {

@@ -20,6 +20,7 @@ def check_unreached(run: Run, module: Module) -> None:
         if owner is not module or block.name.span in run.reached:
             continue
         nodes = list(tree.below(block.body))
+        run.count_step(block.name.span, 8 + len(nodes) // 2)
         here = _bound(block, nodes)
         env = Env(Scope(), NameScope(), Frame("block", block.name.text, module))
         for name in sorted(_used(nodes), key=lambda item: item.span.start):

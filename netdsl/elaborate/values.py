@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netdsl.ir.graph import Value
 from netdsl.ir.types import TensorType
+from netdsl.record import record
 from netdsl.source import Span
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Size(tuple[int, ...]):
         return "x".join(map(str, self))
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class SharedLayer:
     """``layer name = ...``: made at its first use, shared by all others.
 

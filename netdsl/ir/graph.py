@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.ir.scalar import Expr
 from netdsl.ir.types import TensorType
+from netdsl.record import record
 from netdsl.source import Span
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 SOURCES = ("input", "param", "const")
 
 
-@dataclass(frozen=True)
+@record
 class Epilogue:
     """A scalar expression applied to a node's first result where it is stored.
 
@@ -176,9 +177,10 @@ class Graph:
             node = stack.pop()
             if id(node) not in alive:
                 alive.add(id(node))
-                stack.extend(value.node for value in node.inputs)
+                stack.extend([value.node for value in node.inputs])
         dead = [node for node in self.nodes if id(node) not in alive]
-        self.remove(dead)
+        if dead:
+            self.remove(dead)
         return dead
 
     def sort(self) -> None:

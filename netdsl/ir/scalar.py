@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -192,9 +193,25 @@ def variables(expr: Expr) -> set[int]:
 
 
 def size(expr: Expr) -> int:
-    """Number of operations (the FLOPs of one element)."""
+    """Number of operations as written; one that occurs twice counts twice."""
     own = 0 if isinstance(expr, Var | Const) else 1
     return own + sum(size(child) for child in expr.children)
+
+
+@cache
+def operations(expr: Expr) -> Mapping[frozenset[int], int]:
+    """How many different operations there are for each set of operands that they read.
+
+    One that occurs twice is done once. Of ``x0 * sqrt(x1 + 1)`` two read only ``x1``, one reads both.
+    """
+    found: dict[Expr, frozenset[int]] = {}
+    waiting = [expr]
+    while waiting:
+        item = waiting.pop()
+        if item.children and item not in found:
+            found[item] = frozenset(variables(item))
+            waiting.extend(item.children)
+    return Counter(found.values())
 
 
 # --- evaluation -----------------------------------------------------------------------------

@@ -125,15 +125,15 @@ def _in_call(document: Document, before: list[Token], start: int) -> Iterator[It
 
 
 def _schema_args(name: str) -> tuple[Arg, ...]:
-    for table in (schema.OPTIMIZERS, schema.SCHEDULES, schema.AUGMENTATIONS):
+    for table in (schema.OPTIMIZERS, schema.SCHEDULES, schema.AUGMENTATIONS, schema.CLIPS):
         if name in table:
             return table[name]
-    return ()
+    return schema.PARAMS if name == "params" else ()
 
 
 def _train_lines() -> Iterator[Item]:
     yield from (Item(word, "keyword", f"{word} ") for word in schema.SETTINGS)
-    yield from (Item(name, "op", f"{name}($0)") for name in schema.OPTIMIZERS)
+    yield from (Item(name, "op", f"{name}($0)") for name in schema.CALLS)
 
 
 def _values(document: Document, before: list[Token]) -> Iterator[Item]:

@@ -12,7 +12,9 @@ from netdsl.diagnostics import Code, Diagnostic, Diagnostics, UserError
 from netdsl.elaborate import Model, Module, buildable_nets, elaborate
 from netdsl.elaborate.files import load_open
 from netdsl.ir.graph import Node
+from netdsl.lsp.instances import Instance, instances_of
 from netdsl.lsp.symbols import Symbols, find_symbols
+from netdsl.report.findings import warnings_of
 from netdsl.source import Source, Span
 from netdsl.syntax import tree
 from netdsl.syntax.parser import parse
@@ -44,6 +46,8 @@ class Document:
     symbols: Symbols = field(default_factory=Symbols)
     layers: dict[tuple[int, int], list[Layer]] = field(default_factory=dict)
     """By the characters of this file that made them."""
+    instances: dict[tuple[int, int], list[Instance]] = field(default_factory=dict)
+    """Uses of blocks, likewise."""
 
     def layers_at(self, offset: int) -> list[Layer]:
         """The layers of the shortest piece of text around an offset."""
@@ -77,9 +81,13 @@ def _build(document: Document, module: Module, name: str, found: Diagnostics) ->
     except UserError as error:
         _keep(found, error.diagnostics)
         return
+    _keep(found, warnings_of(model))
     receptive = receptive_fields(model.graph)
-    _keep(found, (*model.warnings, *receptive.warnings))
-    for cost in layer_costs(model.graph):
+    costs = list(layer_costs(model.graph))
+    for instance in instances_of(name, model, costs, receptive.fields):
+        if instance.span.source is module.source:
+            document.instances.setdefault((instance.span.start, instance.span.end), []).append(instance)
+    for cost in costs:
         layer = Layer(name, model.sizes, cost.node, cost, receptive.fields.get(cost.node.output))
         for span in cost.node.spans:
             if span.source is module.source:
@@ -109,12 +117,13 @@ def _keep(found: Diagnostics, items: tuple[Diagnostic, ...]) -> None:
 # -- what is said of layers ----------------------------------------------------------------------------
 
 
-def shape_text(layer: Layer) -> str:
-    """``[64, 112, 112]``."""
-    return str(list(layer.node.types[0].shape))
+def shape_text(layer: Layer | Instance) -> str:
+    """``[64, 112, 112]``; those of all results of a block."""
+    types = [layer.node.types[0]] if isinstance(layer, Layer) else [value.type for value in layer.results]
+    return ", ".join(str(list(type.shape)) for type in types)
 
 
-def receptive_text(layer: Layer) -> str:
+def receptive_text(layer: Layer | Instance) -> str:
     """``7 x 7, stride 2``; empty where there is no spatial relation to an input."""
     if layer.field is None:
         return ""
@@ -125,13 +134,14 @@ def receptive_text(layer: Layer) -> str:
 
 
 def shapes_of_lines(document: Document, first: int, last: int) -> Iterator[tuple[Span, str]]:
-    """For each line (from 1) with layers: the text of the last of them, and the shapes it gives."""
+    """For each line (from 1) with layers or uses of blocks: the text of the last of them, and the shapes it gives."""
     by_line: dict[int, tuple[int, int]] = {}
-    for key in document.layers:
+    for key in (*document.layers, *document.instances):
         line = document.source.line_of(max(key[0], key[1] - 1))
         if first <= line <= last and (line not in by_line or key[1] > by_line[line][1]):
             by_line[line] = key
     for _, key in sorted(by_line.items()):
-        shapes = list(dict.fromkeys(shape_text(layer) for layer in document.layers[key]))
+        made: list[Layer | Instance] = [*document.layers.get(key, ()), *document.instances.get(key, ())]
+        shapes = list(dict.fromkeys(map(shape_text, made)))
         text = " ".join(shapes[:2]) + (" ..." if len(shapes) > 2 else "")
         yield document.source.span(*key), text

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from netdsl.lsp.document import Document, Layer, receptive_text, shape_text
+from netdsl.lsp.instances import Instance
 from netdsl.lsp.symbols import Symbol
 from netdsl.ops.base import all_ops
 from netdsl.ops.manual import default_text, entry_of, kind_text
@@ -17,7 +20,9 @@ def hover(document: Document, offset: int) -> tuple[str, Span] | None:
     named = document.symbols.at(offset)
     if named is not None:
         symbol, span = named
-        return _symbol_text(document, symbol), span
+        used = _instances_at(document, span)
+        table = [_table(used)] if used else []
+        return "\n\n---\n\n".join([*table, _symbol_text(document, symbol)]), span
     argument = _argument_at(document, offset)
     if argument is not None:
         return argument
@@ -27,7 +32,7 @@ def hover(document: Document, offset: int) -> tuple[str, Span] | None:
     name, span = call
     op = all_ops().get(name)
     layers = document.layers_at(offset)
-    parts = [_layers_text(layers)] if layers else []
+    parts = [_table(layers)] if layers else []
     if op is not None and not op.internal:
         entry = entry_of(op)
         parts.append(f"```net\n{entry.signature}\n```\n{entry.text}")
@@ -67,15 +72,18 @@ def _call_at(document: Document, offset: int) -> tuple[str, Span] | None:
     return None
 
 
-def _layers_text(layers: list[Layer]) -> str:
+def _instances_at(document: Document, span: Span) -> list[Instance]:
+    """The uses of a block whose name stands at ``span``."""
+    return [item for (start, _), items in document.instances.items() if start == span.start for item in items]
+
+
+def _table(made: Sequence[Layer | Instance]) -> str:
     rows = ["| layer | shape | parameters | MACs | sees |", "|---|---|--:|--:|---|"]
-    for layer in layers[:_INSTANCES]:
-        cost = layer.cost
-        rows.append(
-            f"| `{layer.node.name}` | {shape_text(layer)} | {cost.params:,} | {cost.macs:,} | {receptive_text(layer)} |"
-        )
-    more = len(layers) - _INSTANCES
-    sizes = ", ".join(f"{name} = {size}" for name, size in layers[0].sizes.items())
+    for item in made[:_INSTANCES]:
+        name, cost = (item.node.name, item.cost) if isinstance(item, Layer) else (item.name, item)
+        rows.append(f"| `{name}` | {shape_text(item)} | {cost.params:,} | {cost.macs:,} | {receptive_text(item)} |")
+    more = len(made) - _INSTANCES
+    sizes = ", ".join(f"{name} = {size}" for name, size in made[0].sizes.items())
     return "\n".join(rows) + (f"\n\nand {more} more" if more > 0 else "") + (f"\n\nat {sizes}" if sizes else "")
 
 
@@ -86,25 +94,38 @@ def _symbol_text(document: Document, symbol: Symbol) -> str:
         listed = ", ".join(parameter.span.text for parameter in node.parameters)
         return f"```net\n{heads[type(node)]} {symbol.name}({listed})\n```"
     text = f"**{symbol.name}** ({symbol.kind})"
-    layers = _layers_of_value(document, node)
-    if layers:
-        return f"{text}\n\n{_layers_text(layers)}"
+    made = _made_by(document, node)
+    if made:
+        return f"{text}\n\n{_table(made)}"
     if isinstance(node, tree.Input | tree.Parameter | tree.Constant | tree.Layer):
         return f"{text}\n\n```net\n{node.span.text}\n```"
     return text
 
 
-def _layers_of_value(document: Document, node: tree.Syntax | None) -> list[Layer]:
-    """The layers that make the value which a statement binds: those of its last stage."""
+def _made_by(document: Document, node: tree.Syntax | None) -> list[Layer | Instance]:
+    """The layers or uses of a block that make the value which a statement binds."""
     if not isinstance(node, tree.Assign | tree.OutputItem) or node.value is None:
         return []
-    expr: tree.Expr = node.value
-    while isinstance(expr, tree.Pipe | tree.Named | tree.Group):
-        match expr:
-            case tree.Pipe():
-                expr = expr.stages[-1]
-            case tree.Named():
-                expr = expr.value
-            case tree.Group():
-                expr = expr.inner
-    return document.layers.get((expr.span.start, expr.span.end), [])
+    return _makers(document, node.value)
+
+
+def _makers(document: Document, expr: tree.Expr) -> list[Layer | Instance]:
+    """What makes the value of an expression: the last stage of a pipe, of each branch where it has some."""
+    key = expr.span.start, expr.span.end
+    made = [*document.layers.get(key, ()), *document.instances.get(key, ())]
+    if made:
+        return made
+    match expr:
+        case tree.Pipe():
+            return _makers(document, expr.stages[-1])
+        case tree.Named():
+            return _makers(document, expr.value)
+        case tree.Group():
+            return _makers(document, expr.inner)
+        case tree.Arithmetic():
+            return _makers(document, expr.operands[0])
+        case tree.Conditional():
+            bodies = [*expr.bodies, *([expr.otherwise] if expr.otherwise else [])]
+            ends = [body.statements[-1] for body in bodies if body.statements]
+            return [item for end in ends if isinstance(end, tree.Evaluate) for item in _makers(document, end.value)]
+    return []

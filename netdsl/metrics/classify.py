@@ -27,10 +27,11 @@ def correct_pixels(scores: Scores, labels: Labels) -> int:
     return int((_numbers(scores).argmax(axis=1) == labels).sum())
 
 
-def confusion_matrix(scores: Scores, labels: Labels, classes: int) -> NDArray[np.int64]:
-    """[classes, classes]: row is the true class, column the predicted one."""
+def confusion_matrix(scores: Scores, labels: Labels, classes: int, ignore: int | None = None) -> NDArray[np.int64]:
+    """[classes, classes]: row is the true class, column the predicted one. Labels of ``ignore`` don't count."""
     predicted = _numbers(scores).argmax(axis=1).reshape(-1)
     cells = labels.reshape(-1).astype(np.int64) * classes + predicted
+    cells = cells[labels.reshape(-1) != ignore] if ignore is not None else cells
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 

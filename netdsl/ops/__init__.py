@@ -10,6 +10,8 @@ from netdsl.ir.graph import Graph, Node
 from netdsl.ir.types import TensorType
 from netdsl.ir.verify import graph_errors
 from netdsl.ops import (  # noqa: F401  (each family registers its ops)
+    adam,
+    adamw,
     conv,
     conv_grad,
     distance,
@@ -21,10 +23,11 @@ from netdsl.ops import (  # noqa: F401  (each family registers its ops)
     lrn,
     mean_loss,
     norm,
-    optimizer,
     pool,
     pool_grad,
     reduce,
+    rmsprop,
+    sgd,
     shape,
     softmax,
     spatial,

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from netdsl import numpy_on_use as np
 from netdsl.diagnostics import Code
 from netdsl.ir.scalar import Expr
 from netdsl.ir.types import DType, TensorType
+from netdsl.record import record
 
 if TYPE_CHECKING:
     from netdsl.ir.builder import GraphBuilder
@@ -37,12 +39,13 @@ class Kind(Enum):
     SHAPE = "a shape such as [16, 5, 5]"
     INTS = "a list of whole numbers"
     FLOATS = "a number or a list of numbers"
+    TEXT = "a text in quotes"
 
 
 REQUIRED = object()
 
 
-@dataclass(frozen=True)
+@record
 class Arg:
     """One compile-time argument of an op.
 
@@ -88,7 +91,7 @@ class ShapeError(Exception):
         self.notes, self.help = tuple(notes), help
 
 
-@dataclass(frozen=True)
+@record
 class OpWarning:
     """A legal but suspicious use (dropped pixels, ...); located like a ShapeError."""
 
@@ -99,15 +102,29 @@ class OpWarning:
     help: str | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Cost:
-    """Work for one sample: multiply-accumulates, and floating-point operations of any kind."""
+    """Work for one sample: multiply-accumulates, and floating-point operations of any kind.
+
+    A multiply-accumulate is two operations. An addition, product, quotient, comparison, maximum, choice, power,
+    exponential, logarithm, root, tanh or logistic function is one; moving a number or integer arithmetic is none. A
+    window is counted whole, taps on padding included. What is the same for all positions of a channel is counted once
+    a channel, and what is done once for a whole batch is not counted.
+    """
 
     macs: int = 0
     flops: int = 0
 
 
-@dataclass(frozen=True)
+@record
+class Traffic:
+    """Elements that a use of an op reads of each operand and writes of each result, each once, for one sample."""
+
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+
+
+@record
 class Init:
     """How a parameter starts: zeros, ones, constant, normal, uniform, he, xavier or lecun.
 
@@ -120,7 +137,7 @@ class Init:
     fan_out: int = 1
 
 
-@dataclass(frozen=True)
+@record
 class ParamSpec:
     """A parameter an op owns; becomes one more operand, after those given in the file."""
 
@@ -131,7 +148,7 @@ class ParamSpec:
     decay: bool = True
 
 
-@dataclass(frozen=True)
+@record
 class AxisMap:
     """Which input indices an output index depends on along one axis.
 
@@ -147,10 +164,10 @@ class AxisMap:
         return AxisMap(Fraction(1), Fraction(0), Fraction(0))
 
     @staticmethod
+    @lru_cache(maxsize=1024)
     def window(kernel: int, stride: int, pad: int, dilation: int = 1) -> AxisMap:
-        """A sliding window with ``pad`` leading zeros."""
+        """A sliding window with ``pad`` leading zeros; of equal windows mostly the same object."""
         return AxisMap(Fraction(stride), Fraction(-pad), Fraction(dilation * (kernel - 1) - pad))
-
 
     def after(self, inner: AxisMap) -> AxisMap:
         """This map's input seen through ``inner`` (inner is nearer to the image)."""
@@ -175,10 +192,10 @@ class Call:
 
     @staticmethod
     def of(node: Node) -> Call:
-        return Call(node.attrs, tuple(value.type for value in node.main_inputs), node.types)
+        return Call(node.attrs, tuple([value.type for value in node.main_inputs]), node.types)
 
 
-@dataclass
+@record(frozen=False)
 class TrainingContext:
     """Values a training-mode rewrite may need beside its operands."""
 
@@ -229,8 +246,12 @@ class OpDef:
     # -- analysis --------------------------------------------------------------------------
 
     def cost(self, call: Call) -> Cost:
-        """Work for one sample."""
+        """Work for one sample, as ``Cost`` counts. There is no default: an op that doesn't say cannot be reported."""
         raise NotImplementedError(self.name)
+
+    def traffic(self, call: Call) -> Traffic:
+        """Every operand and every result whole; ops that touch less, or nothing, say so."""
+        return Traffic(tuple(type.elements for type in call.inputs), tuple(type.elements for type in call.outputs))
 
     def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
         """How result positions map to positions of this operand; None when there is no spatial relation."""
@@ -273,7 +294,8 @@ def register(cls: type[OpDef]) -> type[OpDef]:
 
 def get(name: str) -> OpDef:
     """The op of this name; KeyError if there is none."""
-    _load_families()
+    if name not in _REGISTRY:
+        _load_families()
     return _REGISTRY[name]
 
 

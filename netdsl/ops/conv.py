@@ -246,7 +246,10 @@ def weight_and_bias(attrs: Attrs, shape: tuple[int, ...], outputs: int, fan_in: 
 
 
 def conv_cost(call: Call, positions: int) -> Cost:
-    """``positions`` elements of the side that the window is moved over meet a window each; padding taps count."""
+    """``positions`` elements of the side that the window is moved over meet a window each; padding taps count.
+
+    Two operations a multiply-accumulate (the first sum of a window starts at 0), and one for each bias added.
+    """
     weight = call.inputs[1]
     macs = positions * (weight.elements // weight.shape[0])
     biases = call.outputs[0].elements if len(call.inputs) > 2 else 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from netdsl import numpy_on_use as np
 from netdsl.ir.scalar import Expr, Var
 from netdsl.ir.types import DType, TensorType
-from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, TrainingContext, register
+from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, Traffic, TrainingContext, register
 from netdsl.ops.pointwise import Pointwise
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ class Dropout(Pointwise):
 
     def expr(self, attrs: Attrs, count: int) -> Expr:
         return Var(0)
+
+    def traffic(self, call: Call) -> Traffic:
+        return Traffic((0,), (0,))
 
     def training(
         self, builder: GraphBuilder, node: Node, inputs: Sequence[Value], context: TrainingContext
@@ -64,6 +67,7 @@ class DropoutApply(OpDef):
         return (inputs[0],)
 
     def cost(self, call: Call) -> Cost:
+        # The product; which elements are kept is integer arithmetic.
         return Cost(flops=call.outputs[0].elements)
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SCALAR = TensorType((), False)
 IGNORE = Arg("ignore", Kind.INT, None, doc="label whose positions don't count")
+SMOOTH = Arg("smooth", Kind.FLOAT, 0.0, minimum=0, maximum=1, doc="part of the target that all classes share")
 
 
 class Loss(OpDef):
@@ -33,11 +34,12 @@ class CrossEntropy(Loss):
 
     logits: ``[C]`` or ``[C, H, W]``; label: class numbers ``[]`` or ``[H, W]``. With ``ignore = n``, positions
     whose label is n don't count (the mean is over the others; of none it is NaN). Any other label that is no
-    channel makes the loss NaN.
+    channel makes the loss NaN. With ``smooth = s`` the target is ``1 - s`` for the label and ``s / C`` more for each of
+    the C classes, so the loss ``-(1 - s) log p[label] - s / C sum log p`` (Szegedy et al., CVPR 2016).
     """
 
     name: ClassVar[str] = "cross_entropy"
-    args: ClassVar[tuple[Arg, ...]] = (IGNORE,)
+    args: ClassVar[tuple[Arg, ...]] = (IGNORE, SMOOTH)
     operands: ClassVar[tuple[str, ...]] = ("logits", "label")
 
     def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
@@ -59,12 +61,19 @@ class CrossEntropy(Loss):
         return (SCALAR,)
 
     def cost(self, call: Call) -> Cost:
-        return Cost(flops=5 * call.inputs[0].elements)
+        # An element: maximum, difference, exp, sum. A position: log, the label's difference, the mean's sum.
+        # Smoothing: the differences' sum; of a position, two products and a difference.
+        logits, label = call.inputs
+        smooth = logits.elements + 3 * label.elements if call.attrs.get("smooth") else 0
+        return Cost(flops=4 * logits.elements + 3 * label.elements + smooth)
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         logits, label = arrays
         chosen, counted, valid = _select(logits, label, call)
-        logs = np.where(chosen, log_softmax(logits, _axis(call)), 0).sum(axis=_axis(call))
+        logs = log_softmax(logits, _axis(call))
+        smooth = call.attrs.get("smooth", 0.0)
+        mean = logs.mean(axis=_axis(call)) if smooth else 0
+        logs = (1 - smooth) * np.where(chosen, logs, 0).sum(axis=_axis(call)) + smooth * mean
         terms = np.where(counted, np.where(valid, -logs, np.nan), 0)
         with np.errstate(invalid="ignore"):
             return [np.asarray(terms.sum() / terms.dtype.type(counted.sum()), dtype=logits.dtype)]
@@ -79,12 +88,12 @@ class CrossEntropy(Loss):
 class CrossEntropyGrad(OpDef):
     """(g, logits, label) -> dlogits of ``cross_entropy``.
 
-    ``g * (softmax(logits) - one_hot(label)) / counted positions``; 0 at ignored positions, NaN where the
-    label is no channel.
+    ``g * (softmax(logits) - target) / counted positions``, the target being 1 for the label, or what ``smooth`` makes
+    of it; 0 at ignored positions, NaN where the label is no channel.
     """
 
     name: ClassVar[str] = "cross_entropy_grad"
-    args: ClassVar[tuple[Arg, ...]] = (IGNORE,)
+    args: ClassVar[tuple[Arg, ...]] = (IGNORE, SMOOTH)
     operands: ClassVar[tuple[str, ...]] = ("g", "logits", "label")
     internal: ClassVar[bool] = True
     differentiable: ClassVar[bool] = False
@@ -95,14 +104,17 @@ class CrossEntropyGrad(OpDef):
         return (logits,)
 
     def cost(self, call: Call) -> Cost:
-        return Cost(flops=6 * call.outputs[0].elements)
+        # An element: a softmax's five and the factor. A position: the 1 taken from the label's channel.
+        return Cost(flops=6 * call.outputs[0].elements + call.inputs[2].elements)
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         g, logits, label = arrays
         below = Call(call.attrs, call.inputs[1:])
         chosen, counted, valid = _select(logits, label, below)
         axis = _axis(below)
-        difference = np.exp(log_softmax(logits, axis)) - chosen
+        smooth = call.attrs.get("smooth", 0.0)
+        target = (1 - smooth) * chosen + smooth / logits.shape[axis]
+        difference = np.exp(log_softmax(logits, axis)) - target
         difference = np.where(np.expand_dims(valid, axis), difference, np.nan)
         factor = g / logits.dtype.type(max(counted.sum(), 1))
         return [np.where(np.expand_dims(counted, axis), difference * factor, logits.dtype.type(0))]

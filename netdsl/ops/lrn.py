@@ -71,7 +71,8 @@ class LrnGrad(_Lrn):
     differentiable: ClassVar[bool] = False
 
     def cost(self, call: Call) -> Cost:
-        return Cost(flops=(2 * call.attrs["size"] + 10) * call.outputs[0].elements)
+        # The base again size + 2, its power 1, products with g and x and the quotient 3, window size - 1, the rest 3.
+        return Cost(flops=(2 * call.attrs["size"] + 8) * call.outputs[0].elements)
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         g, x = arrays

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from netdsl import numpy_on_use as np
 from netdsl.diagnostics import Code
-from netdsl.ir.scalar import Const, Expr, Unary, Var, differentiate, exp, log, maximum, sigmoid, size
+from netdsl.ir.scalar import Const, Expr, Unary, Var, differentiate, exp, log, maximum, sigmoid
 from netdsl.ir.types import TensorType
 from netdsl.ops.base import Array, Attrs, Call, Cost, OpDef, ShapeError, register
 from netdsl.ops.loss import SCALAR, Loss
-from netdsl.ops.pointwise import evaluate_aligned, mismatch, require_numbers
+from netdsl.ops.pointwise import evaluate_aligned, flops_of, mismatch, require_numbers
 
 if TYPE_CHECKING:
     from netdsl.ir.builder import GraphBuilder
@@ -45,7 +45,8 @@ class MeanLoss(Loss):
         return (SCALAR,)
 
     def cost(self, call: Call) -> Cost:
-        return Cost(flops=(size(self.term) + 1) * call.inputs[0].elements)
+        # Each term and its addition; the division by their number is one for a whole batch.
+        return Cost(flops=flops_of(self.term, call.inputs) + call.inputs[0].elements)
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         terms = evaluate_aligned(self.term, arrays, call.inputs, call.inputs[0])
@@ -123,7 +124,7 @@ class MeanGrad(OpDef):
         return (a,)
 
     def cost(self, call: Call) -> Cost:
-        return Cost(flops=(size(call.attrs["expr"]) + 1) * call.outputs[0].elements)
+        return Cost(flops=flops_of(call.attrs["expr"], call.inputs[1:]) + call.outputs[0].elements)
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         g, *operands = arrays

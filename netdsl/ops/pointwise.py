@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from netdsl import numpy_on_use as np
@@ -15,8 +17,8 @@ from netdsl.ir.scalar import (
     Var,
     differentiate,
     evaluate,
+    operations,
     simplify,
-    size,
     substitute,
     variables,
 )
@@ -52,7 +54,9 @@ class Pointwise(OpDef):
         return (broadcast_type(self.name, inputs),)
 
     def cost(self, call: Call) -> Cost:
-        return Cost(flops=size(self.scalar(call)) * call.outputs[0].elements)
+        """Every operation of the expression once an element of what it reads: what reads only a parameter of ``[C]``
+        is done C times."""
+        return Cost(flops=flops_of(self.scalar(call), call.inputs))
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         return [evaluate_aligned(self.scalar(call), arrays, call.inputs, call.outputs[0])]
@@ -112,6 +116,21 @@ def sum_to(builder: GraphBuilder, value: Value, target: TensorType) -> Value:
     if value.type == target:
         return value
     return builder.op("sum_to", [value], {"shape": target.shape, "batched": target.batched}).output
+
+
+def flops_of(expr: Expr, inputs: Sequence[TensorType]) -> int:
+    """Floating-point operations of ``expr`` over broadcast operands, each different one done once an element."""
+    return sum(
+        count * math.prod(_broadcast_shape([inputs[index] for index in sorted(operands)]))
+        for operands, count in operations(expr).items()
+    )
+
+
+def _broadcast_shape(inputs: Sequence[TensorType]) -> list[int]:
+    """The largest size of each axis; shapes are aligned at the first one."""
+    if len(inputs) == 1:
+        return list(inputs[0].shape)
+    return [max(sizes) for sizes in zip_longest(*(type.shape for type in inputs), fillvalue=1)]
 
 
 # --- types and arrays -----------------------------------------------------------------------

@@ -117,6 +117,7 @@ class Maxpool(Pool):
     args: ClassVar[tuple[Arg, ...]] = (WINDOW, STRIDE, PAD, ROUND)
 
     def cost(self, call: Call) -> Cost:
+        # Comparisons; as of a convolution, positions of a window beyond the image count.
         height, width = call.attrs["kernel"]
         return Cost(flops=(height * width - 1) * call.outputs[0].elements)
 
@@ -164,15 +165,12 @@ class Avgpool(Pool):
         return super().warnings(call) if call.attrs["to"] is None else []
 
     def cost(self, call: Call) -> Cost:
-        shape = call.inputs[0].shape
-        if call.attrs["to"] is None:
-            height, width = call.attrs["kernel"]
-            return Cost(flops=height * width * call.outputs[0].elements)
-        rows, cols = (
-            sum(stop - start for start, stop in adaptive_spans(length, out))
-            for length, out in zip(shape[1:], call.attrs["to"], strict=True)
-        )
-        return Cost(flops=shape[0] * rows * cols)
+        # A window: one addition less than its positions, and the division.
+        channels, *sizes = call.inputs[0].shape
+        if call.attrs["to"] is not None:
+            return Cost(flops=channels * adaptive_positions(sizes, call.attrs["to"]))
+        height, width = call.attrs["kernel"]
+        return Cost(flops=height * width * call.outputs[0].elements)
 
     def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
         if call.attrs["to"] is None:
@@ -232,6 +230,14 @@ def counts(w: Window, outputs: int, include_pad: bool) -> Iterator[int]:
 def adaptive_spans(length: int, out: int) -> Iterator[tuple[int, int]]:
     """(start, stop) of each window of ``avgpool(to=...)`` along an axis."""
     return ((index * length // out, -(-(index + 1) * length // out)) for index in range(out))
+
+
+def adaptive_positions(sizes: Sequence[int], to: Sequence[int]) -> int:
+    """Positions of all windows of ``avgpool(to=...)`` together; those of two windows count for each."""
+    rows, cols = (
+        sum(stop - start for start, stop in adaptive_spans(length, out)) for length, out in zip(sizes, to, strict=True)
+    )
+    return rows * cols
 
 
 def adaptive_matrix(length: int, out: int, dtype: Any) -> Array:

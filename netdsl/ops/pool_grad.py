@@ -9,7 +9,18 @@ from netdsl import numpy_on_use as np
 from netdsl.ir.types import TensorType
 from netdsl.ops import window
 from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, register
-from netdsl.ops.pool import COUNT_PAD, PAD, ROUND, STRIDE, TO, WINDOW, adaptive_matrix, divisors, patches
+from netdsl.ops.pool import (
+    COUNT_PAD,
+    PAD,
+    ROUND,
+    STRIDE,
+    TO,
+    WINDOW,
+    adaptive_matrix,
+    adaptive_positions,
+    divisors,
+    patches,
+)
 
 
 class _PoolGrad(OpDef):
@@ -79,10 +90,11 @@ class AvgpoolGrad(_PoolGrad):
 
     def cost(self, call: Call) -> Cost:
         # One division a window, one addition a position of it.
+        windows, (channels, height, width) = call.inputs[0].elements, call.attrs["shape"]
         if call.attrs["to"] is not None:
-            return Cost(flops=call.inputs[0].elements + 2 * call.outputs[0].elements)
-        height, width = call.attrs["kernel"]
-        return Cost(flops=(height * width + 1) * call.inputs[0].elements)
+            return Cost(flops=windows + channels * adaptive_positions((height, width), call.attrs["to"]))
+        rows, cols = call.attrs["kernel"]
+        return Cost(flops=(rows * cols + 1) * windows)
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         g, attrs = arrays[0], call.attrs

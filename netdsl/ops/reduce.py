@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from netdsl import numpy_on_use as np
 from netdsl.ir.types import TensorType
 from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, register
 
@@ -33,7 +34,9 @@ class SumTo(OpDef):
         return (TensorType(shape, bool(attrs["batched"])),)
 
     def cost(self, call: Call) -> Cost:
-        return Cost(flops=call.inputs[0].elements)
+        # Additions: where samples stay apart, the first of each sum is none.
+        (x,), result = call.inputs, call.outputs[0]
+        return Cost(flops=x.elements - (result.elements if result.batched == x.batched else 0))
 
     def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
         return None
@@ -45,3 +48,27 @@ class SumTo(OpDef):
         summed = x.sum(axis=tuple([0, *axes] if lead and not target.batched else axes))
         shape = (x.shape[0], *target.shape) if target.batched else target.shape
         return [summed.reshape(shape)]
+
+
+@register
+class SquareSum(OpDef):
+    """Sum of the squares of all numbers of an unbatched tensor: what the norm of gradients is made of."""
+
+    name: ClassVar[str] = "square_sum"
+    internal: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
+    flat: ClassVar[bool] = True
+
+    def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        assert not inputs[0].batched, inputs
+        return (TensorType((), False),)
+
+    def cost(self, call: Call) -> Cost:
+        return Cost(flops=2 * call.inputs[0].elements)
+
+    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
+        return None
+
+    def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
+        flat = arrays[0].reshape(-1)
+        return [np.asarray(flat @ flat)]

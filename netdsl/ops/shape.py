@@ -9,8 +9,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from netdsl import numpy_on_use as np
 from netdsl.diagnostics import Code
 from netdsl.ir.types import TensorType
-from netdsl.ops.base import POINTWISE, Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, ShapeError, register
-from netdsl.ops.window import AXIS_NAMES, result_type
+from netdsl.ops.base import (
+    POINTWISE,
+    Arg,
+    Array,
+    Attrs,
+    Call,
+    Cost,
+    Kind,
+    OpDef,
+    ReceptiveRule,
+    ShapeError,
+    Traffic,
+    register,
+)
+from netdsl.ops.window import AXIS_NAMES, MAX_AXES, result_type
 
 if TYPE_CHECKING:
     from netdsl.ir.builder import GraphBuilder
@@ -18,14 +31,26 @@ if TYPE_CHECKING:
 
 
 class Arranging(OpDef):
-    """Base of ops that compute nothing."""
+    """Base of ops that compute nothing: they only move numbers, or not even that."""
 
     def cost(self, call: Call) -> Cost:
         return Cost()
 
 
+class Renaming(Arranging):
+    """Base of ops whose result is their operand's memory under another type."""
+
+    def traffic(self, call: Call) -> Traffic:
+        return Traffic((0,), (0,))
+
+
+def part_traffic(call: Call) -> Traffic:
+    """Of ops whose result is a part of their operand: what is left out is not read."""
+    return Traffic((call.outputs[0].elements,), (call.outputs[0].elements,))
+
+
 @register
-class Identity(Arranging):
+class Identity(Renaming):
     """``y = x``, any shape: gives a value a layer name, or an ``if`` an empty branch."""
 
     name: ClassVar[str] = "identity"
@@ -40,7 +65,7 @@ class Identity(Arranging):
         return [grads[0]]
 
 
-class _Reshaping(Arranging):
+class _Reshaping(Renaming):
     """Base of ops whose result has the same elements in the same order."""
 
     def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
@@ -76,6 +101,8 @@ class Reshape(_Reshaping):
 
     def resolve(self, attrs: Attrs, inputs: Sequence[TensorType]) -> dict[str, Any]:
         shape, elements = tuple(attrs["shape"]), inputs[0].elements
+        if len(shape) > MAX_AXES:
+            raise ShapeError(Code.LIMIT_SIZE, f"a tensor may have at most {MAX_AXES} axes, these are {len(shape)}")
         known = math.prod(size for size in shape if size != -1)
         if shape.count(-1) > 1 or 0 in shape:
             raise ShapeError(Code.BAD_VALUE, "`reshape` needs sizes of at least 1, at most one of them -1")
@@ -174,6 +201,9 @@ class Slice(Arranging):
                 label=f"{x.shape[0]} channels, from 0",
             )
         return (TensorType((stop - start, *x.shape[1:]), x.batched, x.dtype),)
+
+    def traffic(self, call: Call) -> Traffic:
+        return part_traffic(call)
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         part = slice(call.attrs["start"], call.attrs["stop"])

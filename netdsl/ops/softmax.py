@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _OverChannels(OpDef):
-    """Operands and result of one type, with a channel axis; about 5 operations an element."""
+    """Operands and result of one type, with a channel axis."""
 
     def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         require_channels(self.name, inputs[0])
@@ -24,6 +24,7 @@ class _OverChannels(OpDef):
         return (inputs[0],)
 
     def cost(self, call: Call) -> Cost:
+        # An element: maximum, difference from it, exp, sum, and the division by the sum or difference from its log.
         return Cost(flops=5 * call.outputs[0].elements)
 
     def gradient(self, builder: GraphBuilder, node: Node, grads: Sequence[Value | None]) -> Sequence[Value | None]:
@@ -56,6 +57,10 @@ class _Grad(_OverChannels):
     operands: ClassVar[tuple[str, ...]] = ("g", "y")
     internal: ClassVar[bool] = True
     differentiable: ClassVar[bool] = False
+
+    def cost(self, call: Call) -> Cost:
+        # An element: a sum, and three operations around it.
+        return Cost(flops=4 * call.outputs[0].elements)
 
 
 @register

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from netdsl import numpy_on_use as np
 from netdsl.diagnostics import Code
 from netdsl.ir.types import TensorType
-from netdsl.ops.base import Arg, Array, Attrs, AxisMap, Call, Kind, ReceptiveRule, ShapeError, register
+from netdsl.ops.base import Arg, Array, Attrs, AxisMap, Call, Kind, ReceptiveRule, ShapeError, Traffic, register
 from netdsl.ops.conv_math import pad_map
-from netdsl.ops.shape import Arranging
+from netdsl.ops.shape import Arranging, part_traffic
 from netdsl.ops.window import AXIS_NAMES, require_map, result_type
 
 if TYPE_CHECKING:
@@ -82,6 +82,9 @@ class Crop(_Border):
     name: ClassVar[str] = "crop"
     args: ClassVar[tuple[Arg, ...]] = (Arg("by", Kind.PAD, None, minimum=0, doc="rows and columns to cut off"),)
     sign: ClassVar[int] = -1
+
+    def traffic(self, call: Call) -> Traffic:
+        return part_traffic(call)
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         (_, height, width), (top, bottom, left, right) = call.inputs[0].shape, call.attrs["by"]

@@ -14,7 +14,7 @@ from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, Receptiv
 
 
 class WeightOp(OpDef):
-    """Base: unbatched operands, no run-time cost, no spatial relation, not differentiable."""
+    """Base: unbatched operands, no spatial relation, not differentiable; done when weights are loaded, not in a run."""
 
     internal: ClassVar[bool] = True
     differentiable: ClassVar[bool] = False
@@ -58,6 +58,34 @@ class WeightConcat(WeightOp):
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         return [np.concatenate(arrays)]
+
+
+@register
+class WeightSpread(WeightOp):
+    """A convolution's weight over more input channels: (O, I, ...) -> (O, channels, ...).
+
+    Input channel i goes to ``places[i]``; what comes to one place is added, and where nothing comes is zero.
+    """
+
+    name: ClassVar[str] = "weight_spread"
+    args: ClassVar[tuple[Arg, ...]] = (
+        Arg("places", Kind.INTS, minimum=0, doc="where each input channel goes"),
+        Arg("channels", Kind.INT, minimum=1, doc="input channels of the result"),
+    )
+    operands: ClassVar[tuple[str, ...]] = ("weight",)
+
+    def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        out, inner, *kernel = inputs[0].shape
+        places, channels = attrs["places"], attrs["channels"]
+        assert len(places) == inner and max(places) < channels, (inputs[0].shape, places, channels)
+        return (TensorType((out, channels, *kernel), False),)
+
+    def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
+        (weight,) = arrays
+        result = np.zeros((weight.shape[0], call.attrs["channels"], *weight.shape[2:]), weight.dtype)
+        for channel, place in enumerate(call.attrs["places"]):
+            result[:, place] += weight[:, channel]
+        return [result]
 
 
 @register

@@ -11,6 +11,7 @@ from netdsl.ir.types import DType, TensorType
 from netdsl.ops.base import Attrs, AxisMap, OpWarning, ReceptiveRule, ShapeError
 
 MAX_ELEMENTS = 2**31 - 1
+MAX_AXES = 8
 """Elements of one sample of a tensor; kernels index with 32 bits."""
 SAME_WORDS = ("same", "same_upper", "same_lower")
 AXIS_NAMES = ("height", "width")

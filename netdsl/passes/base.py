@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import ClassVar
 
 from netdsl.ir.graph import Graph, Node
+from netdsl.record import record
 from netdsl.source import Span
 
 
@@ -18,7 +19,7 @@ class Mode(Enum):
     TRAINING = "training"
 
 
-@dataclass(frozen=True)
+@record
 class Rewritten:
     """``nodes`` (their names before) became something else; ``text`` says what."""
 
@@ -28,7 +29,7 @@ class Rewritten:
     spans: frozenset[Span] = frozenset()
 
 
-@dataclass(frozen=True)
+@record
 class Refused:
     """A pattern was there but rewriting it would be wrong or would not pay."""
 
@@ -38,7 +39,7 @@ class Refused:
     spans: frozenset[Span] = frozenset()
 
 
-@dataclass
+@record(frozen=False)
 class PassReport:
     """Everything the passes did, in the order they did it."""
 
@@ -69,7 +70,7 @@ class Log:
         self._report.entries.append(Refused(self._pass_name, node.name, reason, node.spans))
 
 
-@dataclass(frozen=True)
+@record
 class Pass:
     """A graph rewrite. Subclasses are frozen dataclasses whose fields are their options."""
 

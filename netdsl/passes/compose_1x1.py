@@ -17,7 +17,6 @@ against M*(I*k1*k1 + O*k2*k2) a position, when no stride changes the sizes).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.ir.builder import GraphBuilder
@@ -29,9 +28,10 @@ from netdsl.ops.base import Call, get
 from netdsl.passes.base import Log, Pass, union_of_spans
 from netdsl.passes.sweep import Sweep
 from netdsl.passes.weights import weight_map
+from netdsl.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Compose1x1(Pass):
     """See the module."""
 

@@ -12,19 +12,19 @@ a training graph it isn't merged either; the random ops autodiff makes carry the
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl import numpy_on_use as np
 from netdsl.ir.graph import Graph, Node
 from netdsl.passes.base import Log, Pass
 from netdsl.passes.sweep import Sweep
+from netdsl.record import record
 
 _COMMUTATIVE = frozenset({"add", "mul"})
 _NEVER = frozenset({"input", "param"})
 
 
-@dataclass(frozen=True)
+@record
 class Cse(Pass):
     """See the module."""
 

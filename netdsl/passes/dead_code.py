@@ -7,14 +7,14 @@ Inputs stay: they are the signature of the network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.ir.graph import Graph
 from netdsl.passes.base import Log, Pass
+from netdsl.record import record
 
 
-@dataclass(frozen=True)
+@record
 class DeadCode(Pass):
     """See the module."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from netdsl.ir.graph import SOURCES, Node, Value
 from netdsl.ir.scalar import Expr, Var, substitute
 from netdsl.ops.base import Call, OpDef, get
+from netdsl.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Scalar:
     """An expression; ``Var(i)`` is ``operands[i]``, and no operand appears twice."""
 

@@ -15,7 +15,6 @@ the weight serves another layer too, for it would be stored twice where a fused 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.ir.graph import Graph, Node
@@ -23,11 +22,12 @@ from netdsl.ir.scalar import Var
 from netdsl.passes.base import Log, Pass, union_of_spans
 from netdsl.passes.sweep import Sweep
 from netdsl.passes.weights import scale_and_shift, scale_second_axis, weight_map
+from netdsl.record import record
 
 _LINEAR = frozenset({"conv", "deconv", "fc"})
 
 
-@dataclass(frozen=True)
+@record
 class FoldBn(Pass):
     """See the module."""
 

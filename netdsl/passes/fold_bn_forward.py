@@ -14,7 +14,6 @@ zeros where bn(x) has t at the border, so any padding is refused. ``fc`` likewis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -24,9 +23,10 @@ from netdsl.ir.scalar import Var
 from netdsl.passes.base import Log, Pass, union_of_spans
 from netdsl.passes.sweep import Sweep
 from netdsl.passes.weights import reshaped, scale_and_shift, scale_second_axis, weight_map
+from netdsl.record import record
 
 
-@dataclass(frozen=True)
+@record
 class FoldBnForward(Pass):
     """See the module."""
 

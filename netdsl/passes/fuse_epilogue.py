@@ -20,7 +20,6 @@ every element it is broadcast to. Weight expressions stay as they are: they are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.ir.graph import Epilogue, Graph, Node
@@ -29,9 +28,10 @@ from netdsl.passes.base import Log, Pass, union_of_spans
 from netdsl.passes.elementwise import Scalar, scalar_of
 from netdsl.passes.sweep import Sweep
 from netdsl.passes.weights import weight_nodes
+from netdsl.record import record
 
 
-@dataclass(frozen=True)
+@record
 class FuseEpilogue(Pass):
     """See the module. ``max_operands`` and ``max_size`` bound what one store may read and compute."""
 

@@ -16,7 +16,6 @@ concat or an output in place, or that would become the residual of an epilogue, 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl import numpy_on_use as np
@@ -28,11 +27,12 @@ from netdsl.passes.cse import frozen_attrs
 from netdsl.passes.elementwise import scalar_of
 from netdsl.passes.sweep import Sweep
 from netdsl.passes.weights import weight_nodes
+from netdsl.record import record
 
 Readers = dict[Value, list[tuple[Node, int]]]
 
 
-@dataclass(frozen=True)
+@record
 class Branch:
     """A 1x1 convolution and the activation that alone reads it, if there is one."""
 
@@ -52,7 +52,7 @@ class Branch:
         return self.conv.types[0].shape[0]
 
 
-@dataclass(frozen=True)
+@record
 class MergeSiblings(Pass):
     """See the module. ``align`` is the channel multiple at which a slice is a view."""
 

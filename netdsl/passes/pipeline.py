@@ -14,6 +14,7 @@ from netdsl.passes.dead_code import DeadCode
 from netdsl.passes.fold_bn import FoldBn
 from netdsl.passes.fold_bn_forward import FoldBnForward
 from netdsl.passes.fuse_epilogue import FuseEpilogue
+from netdsl.passes.merge_maps import MergeMaps
 from netdsl.passes.merge_siblings import MergeSiblings
 from netdsl.passes.remove_identity import RemoveIdentity
 from netdsl.passes.scale_bn import ScaleBn
@@ -26,6 +27,7 @@ DEFAULT: tuple[Pass, ...] = (
     FoldBnForward(),
     Compose1x1(),
     ScaleBn(),
+    MergeMaps(),
     MergeSiblings(),
     FuseEpilogue(),
 )

@@ -14,12 +14,12 @@ none, so nothing needs a look at its arguments but the window of a pool.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.ir.graph import SOURCES, Graph, Node
 from netdsl.passes.base import Log, Pass
 from netdsl.passes.sweep import Sweep
+from netdsl.record import record
 
 _KEEPS_VALUES = frozenset(
     {"identity", "dropout", "flatten", "reshape", "crop", "pad", "slice", "upsample", "concat", "add", "mul"}
@@ -27,7 +27,7 @@ _KEEPS_VALUES = frozenset(
 _POOLS = frozenset({"maxpool", "avgpool"})
 
 
-@dataclass(frozen=True)
+@record
 class RemoveIdentity(Pass):
     """See the module."""
 

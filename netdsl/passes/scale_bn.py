@@ -7,7 +7,6 @@ so what is left of it at inference is elementwise, and can become an epilogue li
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.ir.graph import Graph
@@ -15,9 +14,10 @@ from netdsl.ir.scalar import Var
 from netdsl.passes.base import Log, Pass
 from netdsl.passes.sweep import Sweep
 from netdsl.passes.weights import scale_and_shift
+from netdsl.record import record
 
 
-@dataclass(frozen=True)
+@record
 class ScaleBn(Pass):
     """See the module."""
 

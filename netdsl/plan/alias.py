@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from netdsl.ir.graph import Graph, Node, Value
 from netdsl.plan.layout import canonical
 from netdsl.plan.packing import Packing
 from netdsl.plan.storage import Slot, same_shape
 from netdsl.plan.target import PlanTarget
+from netdsl.record import record
 
 
 def share_storage(
@@ -30,7 +31,7 @@ def share_storage(
     return sharing.slots
 
 
-@dataclass
+@record(frozen=False)
 class _Sharing:
     """The slots while they are made and merged."""
 

@@ -28,3 +28,11 @@ class Executor(Protocol):
     def set_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Replace the named parameters (all or some)."""
         ...
+
+
+class Profiler(Executor, Protocol):
+    """An executor whose code reads a clock between the steps of its plan."""
+
+    def step_seconds(self) -> Array:
+        """Seconds that each step of the plan took in the latest run, [steps]; threads wait behind each."""
+        ...

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from netdsl.ir.graph import Graph, Node, Value
 from netdsl.ir.types import TensorType
 from netdsl.ops.base import Call, get
 from netdsl.plan.layout import WeightLayout
 from netdsl.plan.target import PlanTarget
+from netdsl.record import record
 
 
-@dataclass
+@record(frozen=False)
 class Packing:
     """Home layouts of values, and the layouts flat element-by-element nodes read their operands in."""
 
@@ -36,7 +37,7 @@ def packed_layouts(graph: Graph, nodes: Sequence[Node], load_time: set[int], tar
     for node in nodes:
         for operand, value in enumerate(node.inputs):
             if value.node.op == "param" and id(value.node) not in load_time:
-                layout = target.operand_layout(node, operand, batch)
+                layout = target.home_layout(node, operand, batch)
                 if layout is not None:
                     packing.home.setdefault(value, layout)
     for node in nodes:
@@ -49,6 +50,9 @@ def _results(node: Node, packing: Packing, target: PlanTarget, batch: int) -> No
         layout = target.result_layout(node, value.index, batch)
         if layout is not None:
             packing.home[value] = layout
+    if get(node.op).flat and not node.types[0].shape and node.inputs[0] in packing.home:  # a sum over a whole weight
+        packing.flat[id(node), 0] = packing.home[node.inputs[0]]
+        return
     if any(value in packing.home for value in node.outputs) or not _is_flat(node):
         return
     shape = node.types[0].shape

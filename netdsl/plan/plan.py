@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any
 
 from netdsl.ir.scalar import Expr
 from netdsl.ir.types import DType, TensorType
 from netdsl.plan.layout import Layout
+from netdsl.record import record
 from netdsl.source import Span
 
 
@@ -21,7 +22,7 @@ class Region(Enum):
     OUTPUT = "output"
 
 
-@dataclass(frozen=True)
+@record
 class View:
     """A value's place: ``offset`` elements into a region, to pixel (0, 0) of channel block 0 of sample 0.
 
@@ -35,7 +36,7 @@ class View:
     dtype: DType = DType.F32
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """One kernel call. ``op`` is the node's op, or ``load_input``, ``store_output``, ``relayout``.
 
@@ -53,9 +54,11 @@ class Step:
     epilogue_inputs: int = 0
     scratch: View | None = None
     spans: frozenset[Span] = frozenset()
+    joined: bool = False
+    """May run in one with the step before it: alone reads its result, writes nothing that it reads."""
 
 
-@dataclass(frozen=True)
+@record
 class ResidentWeight:
     """One array of the WEIGHTS region: a parameter, or a value computed from parameters at load."""
 
@@ -66,7 +69,7 @@ class ResidentWeight:
     trainable: bool = False
 
 
-@dataclass
+@record(frozen=False)
 class Plan:
     """What a backend compiles. Sizes are in elements of 4 bytes; offsets are multiples of the alignment."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from netdsl.ir.graph import Graph, Node, Value
@@ -17,10 +17,11 @@ from netdsl.plan.plan import Plan, Region, ResidentWeight, Step, View
 from netdsl.plan.schedule import load_time_nodes, schedule
 from netdsl.plan.storage import Slot
 from netdsl.plan.target import PlanTarget
+from netdsl.record import record
 from netdsl.source import Span
 
 
-@dataclass(eq=False)
+@record(frozen=False, eq=False)
 class Packed:
     """A run-time buffer in a weight layout, or (layout None) plain working memory of ``size`` elements."""
 
@@ -37,7 +38,7 @@ class Packed:
 Place = Slot | Packed | ResidentWeight | View
 
 
-@dataclass
+@record(frozen=False)
 class Draft:
     """A step whose places have no offsets yet."""
 
@@ -52,10 +53,11 @@ class Draft:
     epilogue_inputs: int = 0
     scratch: Packed | None = None
     spans: frozenset[Span] = frozenset()
+    joined: bool = False
 
 
 def plan_graph(graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1) -> Plan:
-    """Plan an inference graph (no updates) or a training-step graph for ``batch`` samples.
+    """Plan an inference graph (no updates) or a training-step graph for ``batch`` samples, on at most ``threads``.
 
     Raises Unsupported through the target for nodes it has no kernel for.
     """
@@ -69,7 +71,24 @@ def arena_size(graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1
     return planner.place_arena()[1]
 
 
-@dataclass
+@record
+class Drafted:
+    """A plan that still knows which step writes and reads which buffer; sizes are in elements."""
+
+    steps: list[Draft]
+    weights: list[ResidentWeight]
+    weights_size: int
+    arena_size: int
+
+
+def draft_graph(graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1) -> Drafted:
+    """The steps of ``plan_graph`` with their buffers, and the sizes of its regions."""
+    planner = _Planner(graph, target, batch, threads)
+    planner.draft()
+    return Drafted(planner.drafts, planner.weights, planner.weights_size, planner.place_arena()[1])
+
+
+@record(frozen=False)
 class _Planner:
     """A plan while it is made."""
 
@@ -89,12 +108,16 @@ class _Planner:
         """All steps and their places, without offsets."""
         self.nodes = schedule(self.graph)
         self.load_time = load_time_nodes(self.graph)
+        self.threads = self.target.useful_threads(self.graph, self.batch, self.threads)
+        self.target = self.target.for_graph(self.graph, self.load_time, batch=self.batch, threads=self.threads)
         self.nodes = [node for node in self.nodes if id(node) not in self.load_time]
         self.packed = packed_layouts(self.graph, self.nodes, self.load_time, self.target, self.batch)
         self.slots = share_storage(self.graph, self.nodes, self.load_time, self.packed, self.target, self.batch)
         self.places: dict[Value, Place] = dict(self.slots)
         self.converted: dict[tuple[Value, Layout | None], Place] = {}
         self.resident: dict[tuple[Value, Layout], ResidentWeight] = {}
+        self.uses = self.graph.uses()
+        self.latest: Node | None = None
         self.input_index = {node.name: index for index, node in enumerate(self.graph.inputs)}
         self._place_parameters()
         self._redirect_updates()
@@ -128,13 +151,12 @@ class _Planner:
     def _redirect_updates(self) -> None:
         """Let a parameter's new value be written over the old one where every reader has finished by then."""
         position = {id(node): index for index, node in enumerate(self.nodes)}
-        uses = self.graph.uses()
         params = {node.name: node.output for node in self.graph.params}
         self.pending_updates: list[tuple[Value, Value]] = []
         for name, value in self.graph.updates.items():
             param = params[name]
             writer = position.get(id(value.node), -1)
-            readers = [position[id(reader)] for reader, _ in uses.get(param, []) if id(reader) in position]
+            readers = [position[id(reader)] for reader, _ in self.uses.get(param, []) if id(reader) in position]
             home = self.places[param]
             own_layout = self.packed.get(value) or self._blocked(value.type)
             safe = any(operand == param for operand in value.node.inputs) and max(readers, default=-1) <= writer
@@ -203,6 +225,7 @@ class _Planner:
     def _append(self, draft: Draft) -> None:
         time = len(self.drafts)
         self.drafts.append(draft)
+        self.latest = None
         for item in (*draft.inputs, *draft.outputs, *((draft.scratch,) if draft.scratch else ())):
             if isinstance(item, Slot | Packed):
                 item.touch(time)
@@ -213,6 +236,7 @@ class _Planner:
         outputs = [self._home(value) for value in node.outputs]
         if not self._is_view(node, inputs, outputs):
             elements = self.target.scratch(node, self.batch, self.threads)
+            joined = self._joins_latest(node)
             self._append(
                 Draft(
                     node.op,
@@ -226,9 +250,27 @@ class _Planner:
                     node.epilogue.operands if node.epilogue else 0,
                     Packed(None, elements) if elements else None,
                     node.spans,
+                    joined,
                 )
             )
+            if joined:
+                self._extend_operands()
+            self.latest = node
         self._store_outputs_of(node)
+
+    def _joins_latest(self, node: Node) -> bool:
+        """Whether the node may run in one step with the latest, whose only reader it is."""
+        if self.latest is None or len(self.latest.outputs) != 1:
+            return False
+        value = self.latest.output
+        kept = value in self.graph.outputs.values() or value in self.graph.updates.values()
+        return self.uses.get(value) == [(node, 0)] and not kept and self.target.joins(self.latest, node)
+
+    def _extend_operands(self) -> None:
+        """Let what the last step but one reads live through the last."""
+        for item in self.drafts[-2].inputs:
+            if isinstance(item, Slot | Packed):
+                item.touch(len(self.drafts) - 1)
 
     def _wanted(self, node: Node, operand: int) -> WeightLayout | None:
         demanded = self.target.operand_layout(node, operand, self.batch)
@@ -336,6 +378,7 @@ class _Planner:
             draft.epilogue_inputs,
             view(draft.scratch) if draft.scratch else None,
             draft.spans,
+            draft.joined,
         )
 
 

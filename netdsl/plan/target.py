@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Protocol
 
-from netdsl.ir.graph import Node
+from netdsl.ir.graph import Graph, Node
 from netdsl.plan.layout import Halo, WeightLayout
 
 
@@ -24,8 +25,23 @@ class PlanTarget(Protocol):
         """Every buffer starts at a multiple of this many elements."""
         ...
 
+    def useful_threads(self, graph: Graph, batch: int, threads: int) -> int:
+        """How many of ``threads`` a run of ``graph`` is worth: at least one."""
+        ...
+
+    def for_graph(self, graph: Graph, resident: Set[int], *, batch: int, threads: int) -> PlanTarget:
+        """The target as it plans ``graph``: where algorithms are chosen for nodes, this is the place.
+
+        ``resident`` holds the identities of nodes whose values are known when weights are loaded.
+        """
+        ...
+
     def operand_layout(self, node: Node, operand: int, batch: int) -> WeightLayout | None:
         """The packed order ``node`` wants this operand in; None for the blocked layout of activations."""
+        ...
+
+    def home_layout(self, node: Node, operand: int, batch: int) -> WeightLayout | None:
+        """The packed order a parameter that changes lives in if ``node`` reads it first: mostly ``operand_layout``."""
         ...
 
     def result_layout(self, node: Node, result: int, batch: int) -> WeightLayout | None:
@@ -42,6 +58,13 @@ class PlanTarget(Protocol):
 
     def in_place(self, node: Node) -> tuple[int, ...]:
         """Operands whose memory result 0 may overwrite when the types are equal and nobody reads them later."""
+        ...
+
+    def joins(self, node: Node, reader: Node) -> bool:
+        """Whether ``node`` and ``reader``, which alone reads its result, may run as one.
+
+        The operands of ``node`` live until ``reader`` is done, and ``reader``'s results have places of their own.
+        """
         ...
 
     def scratch(self, node: Node, batch: int, threads: int) -> int:

@@ -1,7 +1,8 @@
 """The report as a JSON document (schema 1). Fields are only ever added.
 
 A receptive-field number is whole where it is whole and a fraction otherwise (2.5); it is a pair [vertical,
-horizontal] where the two differ. ``receptive_field`` is null where there is no spatial relation to the input.
+horizontal] where the two differ. ``receptive_field`` is null where there is no spatial relation to the input. What
+``--cost`` adds is in ``cost_document``.
 """
 
 from __future__ import annotations

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from netdsl.diagnostics import Unsupported
 from netdsl.ir.graph import Graph
+from netdsl.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Memory:
     """Bytes. ``weights`` is every parameter as float32, running statistics included, as in a weights file.
 
@@ -27,7 +27,7 @@ class Memory:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Planner:
     """What plans: ``arena_bytes`` of a graph on ``target`` at ``batch``; it may raise Unsupported."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from netdsl.analysis.cost import LayerCost, Totals, is_statistic, layer_costs, totals
@@ -11,10 +10,11 @@ from netdsl.analysis.receptive import Field, receptive_fields
 from netdsl.diagnostics import Diagnostic
 from netdsl.elaborate import Model
 from netdsl.ir.graph import Graph, Node, Value
+from netdsl.record import record
 from netdsl.report.memory import Memory, Planner, memory_of
 
 
-@dataclass(frozen=True)
+@record
 class Row:
     """One layer.
 
@@ -44,7 +44,7 @@ class Row:
         return self.cost.node.types[0].shape
 
 
-@dataclass(frozen=True)
+@record
 class Report:
     """A whole network; ``totals`` are for one sample."""
 
@@ -84,8 +84,17 @@ def build_report(model: Model, step: Graph | None, planner: Planner) -> Report:
         rows,
         totals(row.cost for row in rows),
         memory_of(graph, step, planner),
-        (*model.warnings, *receptive.warnings),
+        _not_allowed((*model.warnings, *receptive.warnings)),
     )
+
+
+def _not_allowed(warnings: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    """The warnings that no comment allows; without any, nothing is loaded to look."""
+    if not warnings:
+        return ()
+    from netdsl.syntax.allowed import without_allowed
+
+    return without_allowed(warnings)
 
 
 def _rows(graph: Graph, fields: dict[Value, Field]) -> Iterator[Row]:

@@ -1,7 +1,8 @@
 """A graph of layers as .net text: flat, in the order of the graph, one pipe a chain.
 
 Layers keep their names; the dots of names inside blocks become underlines, so weights may be called differently:
-``names`` of the result maps the graph's parameters to those of the text. Loading the text gives the same numbers.
+``names`` of the result maps the graph's parameters to those of the text. Loading the text gives the same numbers, also
+with weights under their old names, which ``netdsl.weights.converted`` knows.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class _Writer:
         for node in graph.inputs:
             self._idents[node.name] = node.name
             self._taken.add(node.name)
+        for layer in [_weights_of(node) or node.name for node in graph.layers]:
+            if layer.isidentifier() and layer.isascii() and layer not in self._taken and layer not in _RESERVED:
+                self._idents[layer] = layer  # what is a word keeps it: only others change
+                self._taken.add(layer)
         users: dict[str, list[Node]] = {}
         for node in graph.layers:
             if layer := _weights_of(node):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from netdsl.ir.graph import Node
@@ -30,6 +31,11 @@ def arguments(node: Node) -> dict[str, str]:
 def sizes(shape: tuple[int, ...]) -> str:
     """``64×56×56``; a scalar is ``1``."""
     return "×".join(map(str, shape)) or "1"
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """``[64, 56, 56]``, as it stands in a file."""
+    return f"[{', '.join(map(str, shape))}]"
 
 
 def _pair(value: Any, always: bool = False) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from netdsl.analysis.receptive import number_text
+from netdsl.report.columns import aligned, size_text
 from netdsl.report.model import Report, Row
 
 COLUMNS = ("layer", "op", "output", "params", "MACs", "FLOPs", "field", "jump", "start", "pads")
@@ -17,11 +18,8 @@ SPARE = ("pads", "FLOPs", "start", "jump", "field")
 
 def plain_report(report: Report) -> str:
     """The whole report as text, ending in a line feed."""
-    rows = [COLUMNS, *map(_cells, report.rows)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = [heading(report), "", _line(rows[0], widths), "  ".join("-" * width for width in widths)]
-    lines += [_line(row, widths) for row in rows[1:]]
-    return "\n".join([*lines, "", *summary(report)]) + "\n"
+    rows = [COLUMNS, *map(row_cells, report.rows)]
+    return "\n".join([heading(report), "", *aligned(rows, TEXT_COLUMNS), "", *summary(report)]) + "\n"
 
 
 def print_rich(report: Report) -> None:
@@ -31,7 +29,7 @@ def print_rich(report: Report) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    rows = [_cells(row) for row in report.rows]
+    rows = [row_cells(row) for row in report.rows]
     shown = _fitting_columns([COLUMNS, *rows], console.width)
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
     for position in shown:
@@ -81,14 +79,15 @@ def summary(report: Report) -> Iterator[str]:
     yield f"parameters       {report.totals.params:,}{statistics}"
     yield f"MACs             {report.totals.macs:,} a sample"
     yield f"FLOPs            {report.totals.flops:,} a sample"
-    yield f"weights          {_bytes(memory.weights)}"
+    yield f"weights          {size_text(memory.weights)}"
     yield f"inference peak   {_peak(memory.inference_peak)} at batch {memory.batch}"
     yield f"training peak    {_peak(memory.training_peak)} at batch {memory.batch}, loss: {memory.training_loss}"
     for reason in memory.reasons:
         yield f"not planned: {reason}"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def row_cells(row: Row) -> tuple[str, ...]:
+    """A layer as text, one cell for each of ``COLUMNS``."""
     params = f"{row.cost.params:,}" if not row.shared else f"{row.cost.params:,} shared"
     pads = ",".join(map(str, row.pads)) if row.pads else ""
     return (
@@ -123,20 +122,5 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "[" + ", ".join(map(str, shape)) + "]"
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    padded = [
-        cell.ljust(width) if position < TEXT_COLUMNS else cell.rjust(width)
-        for position, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return "  ".join(padded).rstrip()
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count:,} bytes ({count / size:.1f} {unit})"
-    return f"{count:,} bytes"
-
-
 def _peak(count: int | None) -> str:
-    return "unknown" if count is None else _bytes(count)
+    return "unknown" if count is None else size_text(count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from netdsl.diagnostics import Diagnostic, Level
 from netdsl.source import Source
@@ -28,6 +29,7 @@ def _is_allowed(item: Diagnostic, tables: dict[Source, dict[int, frozenset[str]]
     return any(item.code.id in table.get(line, ()) for line in range(span.line, span.end_line + 1))
 
 
+@lru_cache(maxsize=8)  # every net of a file asks
 def allowed_lines(source: Source) -> dict[int, frozenset[str]]:
     """Codes allowed on each line (1-based) that a comment speaks of."""
     table: dict[int, frozenset[str]] = {}

@@ -60,7 +60,7 @@ def read_concrete(source: Source) -> Written:
     grammar = tables.load()
     names = {name for _, _, name, _, _ in grammar.rules}
     build = {name: partial(Concrete, name) for name in names}
-    root = Automaton(grammar, build, lambda *_: False).run(tokens)
+    root = Automaton(grammar, build, lambda *_: None).run(tokens)
     assert isinstance(root, Concrete)
     written = Written(source, root, tokens)
     end = 0

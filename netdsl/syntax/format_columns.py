@@ -50,6 +50,7 @@ class Columns:
         self.line_of = [number for number, line in enumerate(self.ranges) for _ in line]
         self.outdented = find_outdented(self)
         self.groups = find_groups(self.lines, self.ranges, self.outdented)
+        self._anchors = [self._anchors_of(line) for line in self.ranges]
         while not self._settle():
             pass
 
@@ -72,7 +73,7 @@ class Columns:
         self.below.clear()
         self.arrows.clear()
         found = dict.fromkeys(self.reach, 0)
-        for line in self.ranges:
+        for line, anchors in zip(self.ranges, self._anchors, strict=True):
             end = 0
             for number in line:
                 if number == line.start:
@@ -83,7 +84,10 @@ class Columns:
                 end = column + len(tokens[number].text)
             last = line.stop - 1
             self.comments[last] = self._grouped(~last, end + 2, found)
-            self._enter_anchors(line)
+            self.below.update(anchors)
+            if tokens[line.start].kind == "ARROW":
+                pieces = self.lines.pieces
+                self.arrows[pieces.statement[line.start], pieces.inside[line.start]] = line.start
         return found
 
     def _grouped(self, number: int, natural: int, found: dict[int, int]) -> int:
@@ -93,14 +97,11 @@ class Columns:
         found[group] = max(found[group], natural)
         return max(natural, self.reach[group])
 
-    def _enter_anchors(self, line: range) -> None:
-        pieces = self.lines.pieces
-        for number in line:
-            if number not in self.lines.moved:
-                key = (pieces.statement[number], pieces.inside[number], self.lines.author_column(number))
-                self.below[key] = number
-        if pieces.tokens[line.start].kind == "ARROW":
-            self.arrows[pieces.statement[line.start], pieces.inside[line.start]] = line.start
+    def _anchors_of(self, line: range) -> dict[tuple[int, int, int], int]:
+        """What a line adds to ``below``."""
+        statement, inside = self.lines.pieces.statement, self.lines.pieces.inside
+        column, moved = self.lines.author_column, self.lines.moved
+        return {(statement[n], inside[n], column(n)): n for n in line if n not in moved}
 
     def padded(self, line: range) -> set[int]:
         """The tokens of a line that have more blanks before them than they need."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 from netdsl.syntax.format_pieces import Pieces
@@ -24,7 +25,12 @@ class Lines:
 
     def author_column(self, number: int) -> int:
         """Where a token stands in the text as it was written, from 0."""
-        return self.pieces.written.source.column_of(self.pieces.tokens[number].start) - 1
+        return self._author_columns[number]
+
+    @cached_property
+    def _author_columns(self) -> list[int]:
+        column_of = self.pieces.written.source.column_of
+        return [column_of(token.start) - 1 for token in self.pieces.tokens]
 
     def ranges(self) -> list[range]:
         """The tokens of each line, the end of the file left out."""

@@ -16,7 +16,7 @@ _RESTART = ("statement", "train_item", "declaration")
 
 Value = Any
 Build = Mapping[str, Callable[[list[Value]], Value]]
-OnError = Callable[[Token, Token | None, list[str]], bool]
+OnError = Callable[[Token, Token | None, list[str]], None]
 
 
 class _Inline(list[Value]):
@@ -28,6 +28,7 @@ class Automaton:
 
     def __init__(self, tables: Tables, build: Build, on_error: OnError) -> None:
         self._tables, self._build, self._on_error = tables, build, on_error
+        self._rules = [(*rule, rule[0].startswith("__")) for rule in tables.rules]  # and is it a helper
         self._states = [tables.start]
         self._values: list[Value] = []
         self._last_error = -1
@@ -36,44 +37,43 @@ class Automaton:
     def run(self, tokens: list[Token]) -> Value | None:
         """The value of the start rule; None when ``on_error`` was called."""
         failed = False
-        position = 0
-        while True:
-            token = tokens[position]
-            if self._step(token):
-                if token.kind == END:
-                    return None if failed else self._values[-1]
-                position += 1
-                continue
+        position = self._consume(tokens, 0)
+        while position < len(tokens):
             failed = True
             previous = tokens[position - 1] if position else None
-            if not self._on_error(token, previous, self.acceptable()):
-                return None
+            self._on_error(tokens[position], previous, self.acceptable())
             position = self._recover(tokens, position)
             if tokens[position].kind == END:
                 return None
+            position = self._consume(tokens, position)
+        return None if failed else self._values[-1]
 
-    def _step(self, token: Token) -> bool:
-        """Consume one token: reduce while the table says so, then shift. False on a syntax error."""
-        states, actions, rules = self._states, self._tables.actions, self._tables.rules
-        while True:
-            kind = token.kind
-            action = actions[states[-1]].get(kind)
-            if action is None:
-                if kind == END and states[-1] == self._tables.end:
-                    return True
-                kind = _OTHERWISE.get(kind) or self._as_name(token)
+    def _consume(self, tokens: list[Token], position: int) -> int:
+        """Take tokens: reduce while the table says so, then shift. Returns where it ends, or the syntax error is."""
+        states, values = self._states, self._values
+        actions, rules = self._tables.actions, self._rules
+        for number in range(position, len(tokens)):
+            token = tokens[number]
+            while True:
+                kind = token.kind
                 action = actions[states[-1]].get(kind)
                 if action is None:
-                    return False
-            if action >= 0:
-                states.append(action)
-                self._values.append(token)
-                return True
-            rule = rules[~action]
-            if rule[1] == 1 and rule[3]:
-                states[-1] = self._climb(states[-2], states[-1], kind)
-            else:
-                self._reduce(*rule)
+                    if kind == END and states[-1] == self._tables.end:
+                        break
+                    kind = _OTHERWISE.get(kind) or self._as_name(token)
+                    action = actions[states[-1]].get(kind)
+                    if action is None:
+                        return number
+                if action >= 0:
+                    states.append(action)
+                    values.append(token)
+                    break
+                rule = rules[~action]
+                if rule[1] == 1 and rule[3]:
+                    states[-1] = self._climb(states[-2], states[-1], kind)
+                else:
+                    self._reduce(*rule)
+        return len(tokens)
 
     def _climb(self, below: int, state: int, kind: str) -> int:
         """Pass all precedence levels that are not used here: the value stays, only the state moves on."""
@@ -93,22 +93,21 @@ class Automaton:
     def _as_name(self, token: Token) -> str:
         return "NAME" if token.text in self._tables.keywords else ""
 
-    def _reduce(self, origin: str, size: int, name: str, collapse: bool, spliced: bool) -> None:
+    def _reduce(self, origin: str, size: int, name: str, collapse: bool, spliced: bool, helper: bool) -> None:
+        states, values = self._states, self._values
         children: list[Value] = []
         if size:
-            children = self._values[-size:]
-            del self._values[-size:], self._states[-size:]
+            children = values[-size:]
+            del values[-size:], states[-size:]
             if spliced:
                 children = _splice(children)
-        value: Value
-        if origin.startswith("__"):
-            value = children if type(children) is _Inline else _Inline(children)
+        if helper:
+            values.append(children if type(children) is _Inline else _Inline(children))
         elif collapse and len(children) == 1:
-            value = children[0]
+            values.append(children[0])
         else:
-            value = self._build[name](children)
-        self._values.append(value)
-        self._states.append(self._tables.actions[self._states[-1]][origin])
+            values.append(self._build[name](children))
+        states.append(self._tables.actions[states[-1]][origin])
 
     def acceptable(self) -> list[str]:
         """Terminals that could really come next (a lookahead alone promises too much)."""

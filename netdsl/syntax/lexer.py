@@ -10,7 +10,7 @@ from netdsl.diagnostics import Code, Diagnostics, Label, ResourceLimit
 from netdsl.source import Source, Span
 from netdsl.syntax import tables
 
-MAX_TOKENS = 400_000
+MAX_TOKENS = 200_000
 MAX_DEPTH = 64
 END = "$END"
 OPENING = {"LPAR": ")", "CALL": ")", "LSQB": "]", "INDEX": "]", "LBRACE": "}"}

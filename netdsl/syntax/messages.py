@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from netdsl.record import record
 from netdsl.syntax.lexer import END, Token
 
 _VALUE_STARTS = frozenset({"NAME", "INT", "LPAR", "STRING"})
@@ -48,7 +48,7 @@ _WORDS_ELSEWHERE = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Slip:
     """What went wrong at ``token`` after ``previous``, with the terminals that could have followed."""
 

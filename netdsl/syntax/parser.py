@@ -12,11 +12,12 @@ from netdsl.syntax.messages import explain
 
 MAX_BYTES = 1 << 20
 MAX_ERRORS = 20
+"""Of syntax; reading ends with the last of them."""
 
 
 def parse(source: Source) -> tree.Program:
-    """The tree of a file. Raises UserError with every syntax error found, ResourceLimit beyond limits."""
-    found = Diagnostics()
+    """The tree of a file. Raises UserError with the first syntax errors found, ResourceLimit beyond limits."""
+    found = Diagnostics(most=MAX_ERRORS)
     _check_size(source)
     tokens = tokenize(source, found)
     if not found.has_errors:
@@ -37,9 +38,8 @@ def _check_size(source: Source) -> None:
 
 
 def _automaton(source: Source, found: Diagnostics) -> Automaton:
-    def on_error(token: Token, previous: Token | None, expected: list[str]) -> bool:
+    def on_error(token: Token, previous: Token | None, expected: list[str]) -> None:
         title, help = explain(token, previous, expected)
         found.error(Code.SYNTAX, title, source.span(token.start, token.end), help=help)
-        return found.error_count < MAX_ERRORS
 
     return Automaton(tables.load(), Builder(source, found).table, on_error)

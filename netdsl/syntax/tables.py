@@ -11,16 +11,17 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
+
+from netdsl.package_files import folder_of
+from netdsl.record import record
 
 GRAMMAR, TABLES = "net.lark", "net.tables.json"
 
 
-@dataclass(frozen=True)
+@record
 class Tables:
     """An LALR(1) automaton and its lexer.
 
@@ -42,7 +43,7 @@ class Tables:
 @cache
 def load() -> Tables:
     """The tables of the shipped grammar."""
-    folder = files("netdsl.grammar")
+    folder = folder_of("netdsl.grammar")
     grammar = folder.joinpath(GRAMMAR).read_text(encoding="utf-8")
     stored = folder.joinpath(TABLES)
     if stored.is_file():
@@ -137,7 +138,7 @@ def dump(tables: Tables) -> str:
 
 
 def main() -> None:
-    folder = Path(str(files("netdsl.grammar")))
+    folder = folder_of("netdsl.grammar")
     tables = build((folder / GRAMMAR).read_text(encoding="utf-8"))
     (folder / TABLES).write_text(dump(tables), encoding="utf-8")
 

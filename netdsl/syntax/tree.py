@@ -1,5 +1,6 @@
 """The syntax tree of a ``.net`` file: what was written, and where; nothing is resolved. Nodes compare by identity.
-They are not changed once made (unchecked: frozen dataclasses take twice as long to define and to make).
+They are not changed once made (unchecked: frozen dataclasses take twice as long to define and to make), and show
+themselves in one way (a ``repr`` of its own for each takes as long to define as all else).
 
 Chains (``a + b - c``, ``a -> b -> c``) are flat nodes, so the depth of a tree is bounded by the
 depth of its brackets.
@@ -13,72 +14,75 @@ from dataclasses import dataclass, fields
 from netdsl.source import Source, Span
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Syntax:
     """Base of all nodes."""
 
     span: Span
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.span}>"
+
 
 # -- expressions -----------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Expr(Syntax):
     """Base of all expressions."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Name(Expr):
     """An identifier, or ``in``."""
 
     text: str
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Number(Expr):
     value: int | float
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Dims(Expr):
     """A size such as ``3x3``."""
 
     sizes: tuple[int, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class String(Expr):
     value: str
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Flag(Expr):
     """``yes`` or ``no``."""
 
     value: bool
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ListExpr(Expr):
     items: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class TupleExpr(Expr):
     """``(a, b)``, or ``a, b`` where several values may stand."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Group(Expr):
     """``(inner)``; matters to ``as``, which numbers what a group makes."""
 
     inner: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Argument(Syntax):
     """``value`` or ``name=value`` in a call."""
 
@@ -86,7 +90,7 @@ class Argument(Syntax):
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Call(Expr):
     """``name(arguments)``."""
 
@@ -94,7 +98,7 @@ class Call(Expr):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Index(Expr):
     """``base[i][j]...``."""
 
@@ -102,24 +106,24 @@ class Index(Expr):
     indices: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Negate(Expr):
     operand: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Not(Expr):
     operand: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Operator(Syntax):
     """An infix sign such as ``+``."""
 
     text: str
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Arithmetic(Expr):
     """``operands[0] operators[0] operands[1] ...`` of one precedence, evaluated from the left."""
 
@@ -127,14 +131,14 @@ class Arithmetic(Expr):
     operators: tuple[Operator, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Comparison(Expr):
     left: Expr
     operator: Operator
     right: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Logic(Expr):
     """``and`` or ``or`` over two or more operands."""
 
@@ -142,7 +146,7 @@ class Logic(Expr):
     operands: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Label(Syntax):
     """The name behind ``as``: ``layer``, or ``layer[i]`` which appends a known value."""
 
@@ -150,7 +154,7 @@ class Label(Syntax):
     index: Expr | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Named(Expr):
     """``value as label``."""
 
@@ -158,14 +162,14 @@ class Named(Expr):
     label: Label
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Pipe(Expr):
     """``stages[0] -> stages[1] -> ...``."""
 
     stages: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Conditional(Expr):
     """``if c { ... } else if d { ... } else { ... }``, as a statement or as a value."""
 
@@ -177,36 +181,36 @@ class Conditional(Expr):
 # -- statements ------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Statement(Syntax):
     """Base of all statements."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Body(Syntax):
     """Statements in braces."""
 
     statements: tuple[Statement, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Input(Statement):
     names: tuple[Name, ...]
     shape: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class OutputItem(Syntax):
     name: Name
     value: Expr | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Output(Statement):
     items: tuple[OutputItem, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Layer(Statement):
     """``layer name = Op(...)``: one instance, whose uses share their weights."""
 
@@ -214,19 +218,19 @@ class Layer(Statement):
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Return(Statement):
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class For(Statement):
     names: tuple[Name, ...]
     values: Expr
     body: Body
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Assign(Statement):
     """``a = value`` or ``a, b = value``; ``parenthesized`` targets don't change the meaning."""
 
@@ -234,7 +238,7 @@ class Assign(Statement):
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Evaluate(Statement):
     """An expression standing alone: a branch's value, or an ``if`` used as a statement."""
 
@@ -244,12 +248,12 @@ class Evaluate(Statement):
 # -- declarations ----------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Declaration(Syntax):
     """Base of what may stand at the top of a file."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Use(Declaration):
     """``use "file.net"`` or ``use a.b``; ``names`` empty brings in every block."""
 
@@ -257,7 +261,7 @@ class Use(Declaration):
     names: tuple[Name, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Parameter(Syntax):
     """A parameter of a net or block. ``kind`` is the annotation it has or shares."""
 
@@ -266,14 +270,14 @@ class Parameter(Syntax):
     default: Expr | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Net(Declaration):
     name: Name
     parameters: tuple[Parameter, ...]
     body: Body
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Variant(Declaration):
     """``net ResNet50 = ResNet([3, 4, 6, 3])``."""
 
@@ -281,14 +285,14 @@ class Variant(Declaration):
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Block(Declaration):
     name: Name
     parameters: tuple[Parameter, ...]
     body: Body
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Constant(Declaration):
     """``name = known value`` at the top of a file or in a ``train`` block."""
 
@@ -296,7 +300,7 @@ class Constant(Declaration):
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Target(Declaration):
     """``target name: class``, ``target name: class [H, W]`` or ``target name: [C, H, W]``."""
 
@@ -305,7 +309,7 @@ class Target(Declaration):
     shape: ListExpr | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Setting(Declaration):
     """``batch 64``, ``schedule cosine(warmup = 1)``."""
 
@@ -313,20 +317,20 @@ class Setting(Declaration):
     values: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class TrainCall(Declaration):
     """``sgd(lr = 0.1)``: the optimizer."""
 
     call: Call
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Train(Declaration):
     net: Name
     items: tuple[Target | Setting | TrainCall | Constant, ...]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Program(Syntax):
     """A whole file."""
 

@@ -13,7 +13,7 @@ SELF = ("in",)
 """The value piped into a block."""
 
 COMMENT = r"#[^\n]*"
-STRING = r'"(?:[^"\\\n]|\\["\\nt])*"'
+STRING = r'"[^"\\\n]*(?:\\["\\nt][^"\\\n]*)*"'
 SIZE = r"\b[0-9]+(?:x[0-9]+)+\b"
 FLOAT = r"\b[0-9]+(?:\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)\b"
 INTEGER = r"\b[0-9]+\b"

@@ -10,11 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from netdsl.data.prepare import Preparation
 from netdsl.diagnostics import Code, UserError
 from netdsl.weights.files import Tensor, TensorFile, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from netdsl.data.prepare import Preparation
 
 SCHEMA = 1
 METADATA_KEY = "netdsl"
@@ -85,6 +87,8 @@ def checkpoint_of(file: TensorFile) -> Checkpoint:
 
 
 def _from_file(file: TensorFile, record: dict[str, Any]) -> Checkpoint:
+    from netdsl.data.prepare import Preparation
+
     if record["schema"] != SCHEMA:
         raise ValueError(f"schema {record['schema']!r}; this version reads schema {SCHEMA}")
     prefix = len(STATE_PREFIX)

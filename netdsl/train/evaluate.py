@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,14 @@ from netdsl.data.batches import Batch, evaluation_batches
 from netdsl.data.prepare import Prepared
 from netdsl.diagnostics import Code, NumericFailure
 from netdsl.ir.graph import Graph
-from netdsl.ir.types import DType
-from netdsl.metrics import Mean, confusion_matrix, correct_pixels, correct_top_k
+from netdsl.metrics import Mean, correct_pixels, correct_top_k
 from netdsl.plan.executor import Executor
 from netdsl.reference import Interpreter
 from netdsl.train.recipe import Metric, Recipe
 from netdsl.train.split_loss import split_loss
+
+if TYPE_CHECKING:
+    from netdsl.train.answers import Answers
 
 Array = NDArray[Any]
 MakeExecutor = Callable[[Graph, Mapping[str, Array], int], Executor]
@@ -38,20 +40,20 @@ class Evaluator:
         self._forward_names = {node.name for node in self._split.forward.params}
         self._executor = make(self._split.forward, self._of_forward(parameters), self._batch)
 
-    def run(self, parameters: Mapping[str, Array], confusion: Array | None = None) -> dict[str, float]:
-        """``loss`` and every metric by name. The first ranking metric's scores are counted into
-        ``confusion``, [classes, classes]. Raises NumericFailure when the loss is not finite."""
+    def run(self, parameters: Mapping[str, Array], answers: Answers | None = None) -> dict[str, float]:
+        """``loss`` and every metric by name. The first ranking metric's scores are collected in ``answers``.
+        Raises NumericFailure when the loss is not finite."""
         self._executor.set_parameters(self._of_forward(parameters))
         means = {name: Mean() for name in ("loss", *(metric.name for metric in self._recipe.metrics))}
-        for batch in evaluation_batches(self._prepared, self._batch):
+        for batch in evaluation_batches(self._prepared, self._batch, self._recipe.wanted()):
             values = self._forward(batch)
             for name, loss in self._tail.run(values, parameters).outputs.items():
                 means[name].add(float(loss) * batch.count, batch.count)
             for metric in self._counted:
                 scores, labels = values[self._split.scores[metric.value]], values[metric.target]
                 means[metric.name].add(*measure(metric, scores, labels))
-                if confusion is not None and metric is self._counted[0]:
-                    confusion += confusion_matrix(scores, labels, len(confusion))
+                if answers is not None and metric is self._counted[0]:
+                    answers.add(metric, scores, labels)
         if not np.isfinite(means["loss"].value):
             raise NumericFailure.of(Code.NOT_FINITE, f"the loss on the test set is {means['loss'].value}")
         return {name: mean.value for name, mean in means.items()}
@@ -68,18 +70,27 @@ class Evaluator:
 
 
 def feed(recipe: Recipe, batch: Batch) -> dict[str, Array]:
-    """A batch as the graph's inputs: pictures, and the target where there is one."""
+    """A batch as the graph's inputs: pictures, and the targets."""
     inputs: dict[str, Array] = {recipe.image_input()[0]: batch.images}
-    for name in recipe.targets:
-        whole = recipe.graph.node(name).output.type.dtype is DType.I32
-        inputs[name] = batch.targets.astype(np.int32 if whole else np.float32)
+    for name, kind in recipe.kinds().items():
+        assert kind is not None, "fit_data.check_targets refuses targets that no data have"
+        inputs[name] = batch.values[kind].astype(np.float32 if kind == "box" else np.int32)
     return inputs
+
+
+def step_inputs(recipe: Recipe, batch: Batch, rate: float, step: int, seed: int) -> dict[str, Array]:
+    """All inputs of training step ``step`` (from 0)."""
+    return feed(recipe, batch) | {
+        "lr": np.asarray(rate, dtype=np.float32),
+        "step": np.asarray(step & 0x7FFFFFFF, dtype=np.int32),
+        "seed": np.asarray(seed & 0x7FFFFFFF, dtype=np.int32),
+    }
 
 
 def measure(metric: Metric, scores: Array, labels: Array) -> tuple[float, int]:
     """What to add to a metric's mean: how many are right, of how many."""
     if metric.kind == "pixel_accuracy":
-        return correct_pixels(scores, labels), labels.size
+        return correct_pixels(scores, labels), int((labels != metric.ignore).sum())
     return correct_top_k(scores, labels, metric.k), len(labels)
 
 

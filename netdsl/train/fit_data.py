@@ -1,17 +1,18 @@
-"""Whether a data set and a batch fit what a recipe trains."""
+"""Whether a data set, a batch and patterns of names fit what a recipe trains."""
 
 from __future__ import annotations
 
 from math import prod
 
-from netdsl.data.base import Data
+from netdsl.data.annotation import VOID, Annotated
+from netdsl.data.base import Data, Split
+from netdsl.data.targets import GROUND, class_names, kind_of, offered
 from netdsl.diagnostics import Code, UserError
 from netdsl.ir.graph import Graph, Node
-from netdsl.ir.types import DType
 from netdsl.source import Span
+from netdsl.train.augmentations import COLOURED, MOVING
 from netdsl.train.recipe import Recipe
-
-GEOMETRIC = ("crop", "shift", "rotate", "flip")
+from netdsl.updates import require_match, require_trained
 
 
 def check_targets(recipe: Recipe, data: Data) -> None:
@@ -24,16 +25,28 @@ def check_targets(recipe: Recipe, data: Data) -> None:
             + (", ".join(f"`{node.name}` {node.output.type}" for node in images) or "none"),
             span=_span(images[0]) if images else None,
         )
-    if len(recipe.targets) > 1:
-        raise UserError.of(Code.DATA_LABELS, "data sets have one target a sample; the net is trained on more")
-    moving = [step.name for step in recipe.augment if step.name in GEOMETRIC]
+    _check_augmentations(recipe)
     for name in recipe.targets:
-        if moving and recipe.graph.node(name).output.type.shape:
-            raise UserError.of(
-                Code.TRAIN_SETTING,
-                f"`{moving[0]}` would move the pictures but not `{name}`, a target a pixel",
-            )
-        _check_target(recipe.graph, recipe.graph.node(name), data)
+        _check_target(recipe, recipe.graph.node(name), data)
+
+
+def _check_augmentations(recipe: Recipe) -> None:
+    name, (channels, _, _) = recipe.image_input()
+    coloured = [step.name for step in recipe.augment if step.name in COLOURED]
+    if coloured and channels != 3:
+        raise UserError.of(
+            Code.TRAIN_SETTING,
+            f"`{coloured[0]}` changes colours; `{name}` has {channels} channel{'s' if channels > 1 else ''}",
+            span=_span(recipe.graph.node(name)),
+        )
+
+
+def check_rule(recipe: Recipe) -> None:
+    """Raises UserError for a pattern that no parameter's name matches, and where nothing is left to be trained."""
+    names = [node.name for node in recipe.graph.params]
+    for pattern in (*recipe.rule.frozen, *(group.pattern for group in recipe.rule.groups)):
+        require_match(pattern, names)
+    require_trained(recipe.rule, recipe.graph)
 
 
 def check_batch(step: Graph, batch: int) -> None:
@@ -48,25 +61,80 @@ def check_batch(step: Graph, batch: int) -> None:
             )
 
 
-def _check_target(graph: Graph, target: Node, data: Data) -> None:
+def _check_target(recipe: Recipe, target: Node, data: Data) -> None:
+    kind = kind_of(target.output.type)
     for split in (data.train, data.test):
-        shape = split.targets.shape[1:]
-        if shape != target.output.type.shape or target.output.type.dtype is not DType.I32:
+        if kind is None or kind not in offered(split) or not _fits(recipe, target, split):
             raise UserError.of(
                 Code.DATA_SHAPE,
-                f"`{target.name}` is {target.output.type}; {data.name} has a class number"
-                + (f" for each of {list(shape)} pixels" if shape else " a sample"),
+                f"`{target.name}` is {target.output.type}; {data.name} has {_described(recipe, split)}",
                 span=_span(target),
             )
-    for node, _ in graph.uses().get(target.output, []):
+    if kind == "box":
+        return
+    assert kind is not None, "refused above"
+    if isinstance(data.train, Annotated) and kind == "pixels":
+        _check_void(recipe, target, data)
+    _check_moves(recipe, target)
+    names = class_names(data, kind)
+    for node, _ in recipe.graph.uses().get(target.output, []):
         classes = node.inputs[0].type.shape[0] if node.inputs[0].type.shape else 0
-        if node.inputs[0] != target.output and classes != len(data.classes):
+        if node.inputs[0] != target.output and classes != len(names):
+            ground = f", the {GROUND} among them" if GROUND in names[:1] else ""
             raise UserError.of(
                 Code.DATA_LABELS,
-                f"`{node.inputs[0].name}` scores {classes} classes; {data.name} has {len(data.classes)}",
+                f"`{node.inputs[0].name}` scores {classes} classes; {data.name} has {len(names)}{ground}",
                 span=_span(node),
-                help=f"give the net as many: `--set classes={len(data.classes)}`",
+                help=f"give the net as many: `--set classes={len(names)}`",
             )
+
+
+def _fits(recipe: Recipe, target: Node, split: Split) -> bool:
+    """Whether classes of pixels are as many as the target has."""
+    shape = target.output.type.shape
+    if isinstance(split, Annotated):
+        return len(shape) != 2 or shape == recipe.image_input()[1][1:]
+    return shape == split.targets.shape[1:]
+
+
+def _described(recipe: Recipe, split: Split) -> str:
+    if not isinstance(split, Annotated):
+        shape = split.targets.shape[1:]
+        return "a class number" + (f" for each of {list(shape)} pixels" if shape else " a sample")
+    _, height, width = recipe.image_input()[1]
+    words = {
+        "class": "a class number a sample",
+        "pixels": f"a class number for each of the picture's [{height}, {width}] pixels",
+        "box": "the box [4] of the largest thing",
+    }
+    return ", ".join(word for kind, word in words.items() if kind in split.offers) or "nothing that can be a target"
+
+
+def _check_void(recipe: Recipe, target: Node, data: Data) -> None:
+    """Pixels of no class must not count in the loss."""
+    losses = [node for node, _ in recipe.graph.uses().get(target.output, []) if "ignore" in node.attrs]
+    for node in losses:
+        if any(isinstance(split, Annotated) and split.void for split in (data.train, data.test)) and (
+            node.attrs["ignore"] != VOID
+        ):
+            raise UserError.of(
+                Code.TRAIN_SETTING,
+                f"{data.name} has pixels of no class, numbered {VOID}; the loss counts them",
+                span=_span(node),
+                help=f"leave them out: `cross_entropy(scores, {target.name}, ignore = {VOID})`",
+            )
+
+
+def _check_moves(recipe: Recipe, target: Node) -> None:
+    """Classes of pixels follow a moved picture only if they are as many as its pixels."""
+    moving = [step.name for step in recipe.augment if step.name in MOVING]
+    shape = target.output.type.shape
+    if moving and shape and shape != recipe.image_input()[1][1:]:
+        raise UserError.of(
+            Code.TRAIN_SETTING,
+            f"`{moving[0]}` would move the pictures but not `{target.name}`, which is of another size",
+            span=_span(target),
+        )
 
 
 def _span(node: Node) -> Span | None:

@@ -9,11 +9,14 @@ from netdsl.diagnostics import Code, UserError
 from netdsl.elaborate import Metric as MetricSpec
 from netdsl.elaborate import Model, TrainSpec
 from netdsl.train.recipe import AugmentStep, Metric, Recipe
-from netdsl.train.schedule import Constant, Cosine, OneCycle, Schedule, Step
+from netdsl.train.schedule import Constant, Cosine, Exponential, MultiStep, OneCycle, Poly, Schedule, Step
 
 _SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
     "constant": Constant,
     "step": Step,
+    "multistep": MultiStep,
+    "exponential": Exponential,
+    "poly": Poly,
     "cosine": Cosine,
     "onecycle": OneCycle,
 }
@@ -43,6 +46,7 @@ def recipe_of(model: Model, *, batch: int | None = None, epochs: int | None = No
         schedule=_SCHEDULES[spec.schedule.name](**spec.schedule.arguments),
         augment=tuple(AugmentStep(choice.name, choice.arguments) for choice in spec.augmentations),
         metrics=_metrics(spec),
+        rule=spec.rule,
     )
 
 
@@ -64,7 +68,7 @@ def _metric(item: MetricSpec, name: str) -> Metric:
         return Metric(name, "mean", item.value)
     scores, label = item.operands
     if item.name == "pixel_accuracy":
-        return Metric(name, "pixel_accuracy", scores, label.node.name)
+        return Metric(name, "pixel_accuracy", scores, label.node.name, ignore=item.arguments["ignore"])
     return Metric(name, "top", scores, label.node.name, _TOP.get(item.name) or int(item.arguments["k"]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,19 +11,24 @@ import numpy as np
 
 from netdsl.autodiff import training_graph
 from netdsl.data.base import Data
-from netdsl.data.batches import Batch, TrainingBatches
+from netdsl.data.batches import Batch
 from netdsl.data.prepare import Prepared
 from netdsl.diagnostics import Code, NumericFailure, UserError
 from netdsl.ir.graph import Graph
 from netdsl.plan.executor import Array, Executor
+from netdsl.train.answers import Answers, no_answers
 from netdsl.train.checkpoint import Checkpoint, Progress
-from netdsl.train.evaluate import Evaluator, feed, primary
-from netdsl.train.fit_data import check_batch, check_targets
+from netdsl.train.evaluate import Evaluator, primary, step_inputs
+from netdsl.train.feeding import training_batches
+from netdsl.train.fit_data import check_batch, check_rule, check_targets
 from netdsl.train.interrupt import StopRequest
+from netdsl.train.nan_check import BadNode, Watch
 from netdsl.train.progress import EpochSummary, Reporter, Silent
-from netdsl.train.recipe import Recipe
+from netdsl.train.recipe import AVERAGED, Recipe
 from netdsl.train.run_directory import RunDirectory
+from netdsl.train.saving import Saving, SavingClock
 from netdsl.train.schedule import Horizon
+from netdsl.updates import first_averages, with_averages
 from netdsl.weights.initialize import initial_parameters
 
 STEP_RECORDS_PER_EPOCH = 50
@@ -47,6 +52,15 @@ class Result:
     test: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """Some steps of which nothing was kept: their losses, and the seconds and samples of all but the first."""
+
+    losses: tuple[float, ...]
+    seconds: float
+    samples: int
+
+
 class Interrupted(KeyboardInterrupt):
     """Training was stopped by a signal, after the running step; `last` is saved."""
 
@@ -58,8 +72,8 @@ class Interrupted(KeyboardInterrupt):
 class Loop:
     """One training of one recipe on one data set, in one run directory.
 
-    Bit for bit a function of recipe, data, seed and starting weights: neither threads nor interruptions
-    change it. Resume by giving the run's own checkpoint.
+    Bit for bit a function of recipe, data, seed and starting weights: neither threads, nor ``workers`` that prepare
+    batches, nor interruptions change it. Resume by giving the run's own checkpoint.
     """
 
     def __init__(
@@ -73,26 +87,31 @@ class Loop:
         reporter: Reporter | None = None,
         checkpoint: Checkpoint | None = None,
         weights: Mapping[str, Array] | None = None,
+        workers: int | None = None,
+        saving: Saving = Saving(),  # noqa: B008  (frozen)
+        nan_check: bool = False,
     ) -> None:
         check_targets(recipe, data)
+        self._saving, self._clock = saving, SavingClock(saving.every)
         self._recipe, self._data, self._run, self._seed = recipe, data, run, seed
         self.reporter = reporter if reporter is not None else Silent()
         self._preparation = recipe.preparation(data)
-        self._batches = TrainingBatches(
-            data.train, self._preparation, recipe.augmentations(), batch=recipe.batch, seed=seed
-        )
-        self._horizon = Horizon(self._batches.steps, recipe.epochs)
-        graph = training_graph(recipe.graph, recipe.loss, optimizer=recipe.optimizer)
+        self._batches = training_batches(recipe, data, self._preparation, seed, workers)
+        self._horizon = Horizon(self._batches.steps / recipe.rule.accumulate, recipe.epochs)
+        check_rule(recipe)
+        graph = training_graph(recipe.graph, recipe.loss, optimizer=recipe.optimizer, rule=recipe.rule)
         check_batch(graph, recipe.batch)
         parameters = initial_parameters(recipe.graph.params, seed)
         parameters.update(initial_parameters(graph.params, seed))
         parameters.update(weights or {})
+        parameters.update(first_averages(parameters))
         if checkpoint is not None:
             parameters.update(self._continue(checkpoint, parameters))
         self._progress = replace(checkpoint.progress) if checkpoint is not None else Progress()
         self._parameters = parameters
         self._step_names = {node.name for node in graph.params}
         self._executor = compiler.training(graph, self._of_step(parameters), recipe.batch)
+        self._watch = Watch(graph, self._executor) if nan_check else None
         prepared = Prepared(data.test, self._preparation)
         self._evaluator = Evaluator(recipe, prepared, compiler.inference, parameters)
         self._test: Mapping[str, float] = self._last_test()
@@ -103,6 +122,7 @@ class Loop:
         """Train to the end. Raises Interrupted after Ctrl-C, NumericFailure when the loss is not finite."""
         if self._progress.step:
             self._run.cut(self._progress.step)
+        self._run.failed.unlink(missing_ok=True)
         try:
             with StopRequest() as stop:
                 while self._progress.epoch < self._recipe.epochs:
@@ -111,30 +131,63 @@ class Loop:
             self.reporter.close()
         return Result(self._run, self._progress, self._test)
 
+    def rehearse(self, steps: int) -> Rehearsal:
+        """Take so many steps and forget them: nothing is written. Raises NumericFailure as `fit`."""
+        losses: list[float] = []
+        samples, started = 0, time.perf_counter()
+        for batch in self._coming(steps):
+            losses.append(self._advance(batch)[0])
+            if len(losses) == 1:
+                started = time.perf_counter()
+            else:
+                samples += batch.count
+        return Rehearsal(tuple(losses), time.perf_counter() - started, samples)
+
+    def _coming(self, steps: int) -> Iterator[Batch]:
+        """The next batches, across epochs."""
+        epoch, start = self._progress.epoch, self._progress.epoch_step
+        while steps:
+            for batch in self._batches.epoch(epoch, start):
+                yield batch
+                steps -= 1
+                if not steps:
+                    return
+            epoch, start = epoch + 1, 0
+            self._progress.epoch, self._progress.epoch_step = epoch, start
+
     def _epoch(self, stop: StopRequest) -> None:
         progress = self._progress
         self.reporter.begin_epoch(progress.epoch + 1, self._recipe.epochs, self._batches.steps, progress.epoch_step)
-        started = time.perf_counter()
+        started, waited = time.perf_counter(), self._batches.ahead.waited
         for batch in self._batches.epoch(progress.epoch, progress.epoch_step):
             self._step(batch)
-            if stop.pending is not None and progress.epoch_step < self._batches.steps:
-                self._interrupt(stop)
-        self._finish_epoch(time.perf_counter() - started)
+            if progress.epoch_step < self._batches.steps:
+                self._save_within(stop)
+        seconds = time.perf_counter() - started
+        self._finish_epoch(seconds, 1 - (self._batches.ahead.waited - waited) / max(seconds, 1e-9))
         if stop.pending is not None and progress.epoch < self._recipe.epochs:
             raise Interrupted(self._run, progress, stop.pending)
 
-    def _step(self, batch: Batch) -> None:
+    def _advance(self, batch: Batch) -> tuple[float, float]:
+        """Take one step; its loss, and the learning rate."""
         progress = self._progress
-        rate = self._recipe.rate * self._recipe.schedule.factor(progress.step, self._horizon)
-        inputs = feed(self._recipe, batch)
-        inputs["lr"] = np.asarray(rate, dtype=np.float32)
-        inputs["step"] = np.asarray(progress.step & 0x7FFFFFFF, dtype=np.int32)
-        inputs["seed"] = np.asarray(self._seed & 0x7FFFFFFF, dtype=np.int32)
+        update = progress.step // self._recipe.rule.accumulate
+        rate = self._recipe.rate * self._recipe.schedule.factor(update, self._horizon)
+        inputs = step_inputs(self._recipe, batch, rate, progress.step, self._seed)
         loss = float(self._executor.step(inputs)["loss"])
         progress.step += 1
         progress.epoch_step += 1
-        if not np.isfinite(loss):
-            raise self._not_finite(loss, rate)
+        if not (np.isfinite(loss) if self._watch is None else self._watch.is_finite(loss)):
+            raise self._not_finite(loss, rate, self._watch.find(inputs) if self._watch is not None else None)
+        return loss, rate
+
+    def _step(self, batch: Batch) -> None:
+        progress = self._progress
+        try:
+            loss, rate = self._advance(batch)
+        except NumericFailure:
+            self._save_failed()
+            raise
         progress.loss_sum += loss
         self.reporter.step(loss, rate, batch.count)
         every = max(1, self._batches.steps // STEP_RECORDS_PER_EPOCH)
@@ -142,10 +195,11 @@ class Loop:
             at = progress.epoch + progress.epoch_step / self._batches.steps
             self._run.append({"kind": "step", "step": progress.step, "at": at, "loss": loss, "lr": rate})
 
-    def _finish_epoch(self, seconds: float) -> None:
+    def _finish_epoch(self, seconds: float, busy: float) -> None:
         progress, recipe = self._progress, self._recipe
         self._collect()
-        self._test = self._evaluator.run(self._parameters)
+        answers = no_answers(recipe, self._data) if progress.epoch + 1 == recipe.epochs else None
+        self._test = self._measured(answers)
         loss = progress.loss_sum / self._batches.steps
         progress.epoch, progress.epoch_step, progress.loss_sum = progress.epoch + 1, 0, 0.0
         score = primary(recipe.metrics, self._test)
@@ -160,30 +214,70 @@ class Loop:
                 "loss": loss,
                 "test": dict(self._test),
                 "seconds": round(seconds, 3),
+                "busy": round(busy, 4),
             }
         )
         if best:
             self._checkpoint().save(self._run.best)
-        self._checkpoint().save(self._run.last)
+        if self._saving.keep:
+            self._checkpoint().save(self._run.of_epoch(progress.epoch))
+            self._run.drop_epochs(progress.epoch - self._saving.keep)
+        self._save_last()
         shown = recipe.metrics[0].name if recipe.metrics else None
         self._run.draw_curves(shown, shown in recipe.shares())
+        if answers is not None:
+            self._run.draw_answers(answers, self._data.test)
         self.reporter.end_epoch(
-            EpochSummary(progress.epoch, recipe.epochs, loss, self._test, recipe.shares(), seconds, best)
+            EpochSummary(progress.epoch, recipe.epochs, loss, self._test, recipe.shares(), seconds, best, busy)
         )
 
-    def _interrupt(self, stop: StopRequest) -> None:
-        assert stop.pending is not None
-        self._collect()
-        self._checkpoint().save(self._run.last)
-        raise Interrupted(self._run, self._progress, stop.pending)
+    def _measured(self, answers: Answers | None) -> dict[str, float]:
+        """Loss and metrics on the test set; with averaged weights too, where there are any."""
+        test = self._evaluator.run(self._parameters, answers)
+        if self._recipe.rule.average is None:
+            return test
+        averaged = self._evaluator.run(with_averages(self._parameters))
+        return test | {AVERAGED + name: value for name, value in averaged.items()}
 
-    def _not_finite(self, loss: float, rate: float) -> NumericFailure:
-        progress = self._progress
+    def _save_within(self, stop: StopRequest) -> None:
+        """Save in the middle of an epoch, where that is due or training is to end."""
+        if stop.pending is None and not self._clock.due():
+            return
+        self._collect()
+        self._save_last()
+        if stop.pending is not None:
+            raise Interrupted(self._run, self._progress, stop.pending)
+
+    def _save_failed(self) -> None:
+        """Where training stood before the step that was not finite, where that is known."""
+        if self._watch is not None:
+            progress = self._progress
+            before = replace(progress, step=progress.step - 1, epoch_step=progress.epoch_step - 1)
+            self._parameters.update(self._watch.before)
+            replace(self._checkpoint(), progress=before).save(self._run.failed)
+
+    def _save_last(self) -> None:
+        self._checkpoint().save(self._run.last)
+        self._clock.saved()
+
+    def _not_finite(self, loss: float, rate: float, bad: BadNode | None) -> NumericFailure:
+        progress, batch = self._progress, self._recipe.batch
+        at = f"step {progress.step} (epoch {progress.epoch + 1}, step {progress.epoch_step} of {self._batches.steps})"
+        notes: tuple[str, ...] = (f"the learning rate was {rate:.4g}",)
+        title = f"the loss is {loss} at {at}"
+        if bad is not None:
+            numbers = self._batches.order(progress.epoch)[
+                (progress.epoch_step - 1) * batch : progress.epoch_step * batch
+            ]
+            title = f"`{bad.node.name}` ({bad.node.op}) is the first that is not finite at {at}"
+            notes = (*bad.notes(numbers.tolist()), f"the loss is {loss}", *notes)
+        elif self._watch is not None:
+            notes = ("the same step stays finite in NumPy's float32: no node can be named", *notes)
         return NumericFailure.of(
             Code.NOT_FINITE,
-            f"the loss is {loss} at step {progress.step}"
-            f" (epoch {progress.epoch + 1}, step {progress.epoch_step} of {self._batches.steps})",
-            notes=(f"the learning rate was {rate:.4g}",),
+            title,
+            span=bad.span if bad is not None else None,
+            notes=notes,
             help="a smaller learning rate or a longer warm-up mostly helps; "
             "the last checkpoint before this step is kept",
         )
@@ -221,12 +315,14 @@ class Loop:
         from netdsl.weights.match import match_weights
 
         mine = self._settings()
-        different = [name for name in mine if checkpoint.settings.get(name) != mine[name]]
+        there = checkpoint.settings
+        names = [*mine, *(name for name in there if name not in mine)]
+        different = [name for name in names if there.get(name) != mine.get(name)]
         if different:
             raise UserError.of(
                 Code.CHECKPOINT,
                 f"`{self._run.path}` was trained with other settings",
-                notes=tuple(f"{name}: {checkpoint.settings.get(name)} there, {mine[name]} now" for name in different),
+                notes=tuple(f"{name}: {there.get(name)} there, {mine.get(name)} now" for name in different),
                 help="to start anew from its weights, use `--weights` instead of `--resume`",
             )
         tensors = {**checkpoint.parameters, **checkpoint.state}

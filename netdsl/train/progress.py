@@ -12,7 +12,7 @@ from typing import Any, Protocol, TextIO
 @dataclass(frozen=True)
 class EpochSummary:
     """One finished epoch. ``test`` has the mean loss as ``loss`` and each metric by its name; those named in
-    ``shares`` are shares of 1."""
+    ``shares`` are shares of 1. ``busy`` is the share of ``seconds`` that was not spent waiting for data."""
 
     epoch: int
     epochs: int
@@ -21,6 +21,7 @@ class EpochSummary:
     shares: Collection[str]
     seconds: float
     best: bool
+    busy: float = 1.0
 
     def line(self) -> str:
         width = len(str(self.epochs))
@@ -30,6 +31,7 @@ class EpochSummary:
         return (
             f"epoch {self.epoch:{width}d}/{self.epochs}  loss {self.loss:.4f}  "
             f"test loss {self.test['loss']:.4f}  {test}{'  ' if test else ''}{self.seconds:.1f} s"
+            f"  busy {100 * self.busy:.0f}%"
             f"{'  (best)' if self.best else ''}"
         )
 

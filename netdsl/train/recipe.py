@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from netdsl.data.augment import Augmentation, Crop, Flip, Rotate, Shift
+from netdsl.data.augment import Augmentation
 from netdsl.data.base import Data
 from netdsl.data.prepare import Preparation
+from netdsl.data.targets import Kind, kind_of
 from netdsl.ir.graph import Graph, Value
+from netdsl.train.augmentations import Input, made, margin_of
 from netdsl.train.schedule import Schedule
+from netdsl.updates import EVERY_STEP, UpdateRule
+
+AVERAGED = "ema."
+"""Begins the names of loss and metrics that were measured with averaged weights."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,8 @@ class Metric:
     """A measure of the test set. ``name`` is what it is called in reports and files.
 
     ``top`` and ``pixel_accuracy`` compare ``value``, scores of classes, with the input ``target``: the share
-    that is right (among the ``k`` best). ``mean`` is a loss: one number a batch, the smaller the better.
+    that is right (among the ``k`` best); pixels of the class ``ignore`` don't count. ``mean`` is a loss: one number
+    a batch, the smaller the better.
     """
 
     name: str
@@ -27,6 +34,7 @@ class Metric:
     value: Value
     target: str = ""
     k: int = 1
+    ignore: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,8 @@ class Recipe:
     """How to train a net.
 
     ``graph`` is the net with its targets as further inputs and the loss (one number, the mean over the
-    batch) as a value. ``optimizer`` names the op and its arguments; ``rate`` is the base learning rate.
+    batch) as a value. ``optimizer`` names the op and its arguments; ``rate`` is the base learning rate; ``rule`` is
+    what else is between gradients and new weights.
     """
 
     graph: Graph
@@ -55,10 +64,12 @@ class Recipe:
     schedule: Schedule
     augment: tuple[AugmentStep, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    rule: UpdateRule = EVERY_STEP
 
     def shares(self) -> frozenset[str]:
-        """The metrics that are shares of 1."""
-        return frozenset(metric.name for metric in self.metrics if metric.kind != "mean")
+        """The metrics that are shares of 1, of averaged weights too."""
+        names = [metric.name for metric in self.metrics if metric.kind != "mean"]
+        return frozenset(prefix + name for prefix in ("", AVERAGED) for name in names)
 
     def image_input(self) -> tuple[str, tuple[int, ...]]:
         """Name and shape [C, H, W] of the input that pictures go to."""
@@ -69,11 +80,9 @@ class Recipe:
         """How pictures become inputs, always: the net's size, and `augment`'s crop margin, fit and
         normalization (`resize` overrides the data's own fit)."""
         channels, height, width = self.image_input()[1]
-        result = Preparation(channels, height, width, data.fit, native=data.native)
+        result = Preparation(channels, height, width, data.fit, margin_of(self._steps()), native=data.native)
         for step in self.augment:
-            if step.name == "crop":
-                result = replace(result, margin=int(step.args["margin"]))
-            elif step.name == "resize":
+            if step.name == "resize":
                 result = replace(result, fit=step.args["fit"])
             elif step.name == "normalize":
                 mean, std = _numbers(step.args["mean"]), _numbers(step.args["std"])
@@ -81,16 +90,28 @@ class Recipe:
         return result
 
     def augmentations(self) -> list[Augmentation]:
-        """The random changes, in the order of the file (a crop first: the others work at the net's size)."""
+        """The random changes, in the order of the file (crops first: the others work at the net's size)."""
         _, height, width = self.image_input()[1]
-        makers: dict[str, Callable[[Mapping[str, Any]], Augmentation]] = {
-            "crop": lambda args: Crop(height, width),
-            "shift": lambda args: Shift(int(args["pixels"])),
-            "rotate": lambda args: Rotate(float(args["degrees"])),
-            "flip": lambda args: Flip(),
-        }
-        ordered = sorted(self.augment, key=lambda step: step.name != "crop")
-        return [makers[step.name](step.args) for step in ordered if step.name in makers]
+        means = [_numbers(step.args["mean"]) for step in self.augment if step.name == "normalize"]
+        return made(self._steps(), Input(height, width, means[-1] if means else (0.0,)))
+
+    def _steps(self) -> list[tuple[str, Mapping[str, Any]]]:
+        return [(step.name, step.args) for step in self.augment]
+
+    def kinds(self) -> dict[str, Kind | None]:
+        """What each target is."""
+        return {name: kind_of(self.graph.node(name).output.type) for name in self.targets}
+
+    def wanted(self) -> tuple[Kind, ...]:
+        """The kinds of targets to load."""
+        return tuple(dict.fromkeys(kind for kind in self.kinds().values() if kind is not None))
+
+    def void(self) -> int:
+        """The class of pixels that come in from outside of a picture: one that the loss ignores, or 0."""
+        uses = self.graph.uses()
+        nodes = [node for name in self.targets for node, _ in uses.get(self.graph.node(name).output, [])]
+        ignored = [node.attrs["ignore"] for node in nodes if node.attrs.get("ignore") is not None]
+        return int(ignored[0]) if ignored else 0
 
     def settings(self) -> dict[str, Any]:
         """All that a resumed training must have in common with the one it continues, as plain JSON."""
@@ -102,6 +123,8 @@ class Recipe:
             "schedule": repr(self.schedule),
             "augment": [[step.name, dict(sorted(step.args.items()))] for step in self.augment],
         }
+        if self.rule != EVERY_STEP:
+            settings["rule"] = asdict(self.rule)
         return dict(json.loads(json.dumps(settings)))
 
 

@@ -1,19 +1,27 @@
-"""The folder of one training: `config.json`, `metrics.jsonl`, `curves.png`, `last` and `best` checkpoints."""
+"""The folder of one training: `config.json`, `metrics.jsonl`, pictures, `last` and `best` checkpoints, and those of
+some epochs (`epoch-0007.safetensors`) where they are kept."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Code, UserError
 from netdsl.weights.atomic import not_writable, remove_leftovers, write_atomically
 
+if TYPE_CHECKING:
+    from netdsl.data.base import Split
+    from netdsl.train.answers import Answers
+
 LAST, BEST = "last.safetensors", "best.safetensors"
 _CONFIG, _METRICS, _CURVES = "config.json", "metrics.jsonl", "curves.png"
+_CURVES_SVG, _CONFUSION, _MISTAKES = "curves.svg", "confusion.png", "mistakes.png"
+_FAILED = "failed.safetensors"
 
 Record = dict[str, Any]
 
@@ -72,6 +80,7 @@ class RunDirectory:
             )
         remove_leftovers(path, LAST)
         remove_leftovers(path, BEST)
+        remove_leftovers(path, "epoch-*.safetensors")
         return run
 
     @property
@@ -81,6 +90,43 @@ class RunDirectory:
     @property
     def best(self) -> Path:
         return self.path / BEST
+
+    @property
+    def failed(self) -> Path:
+        """Where training stood before a step that was not finite, if it was watched."""
+        return self.path / _FAILED
+
+    def of_epoch(self, epoch: int) -> Path:
+        return self.path / f"epoch-{epoch:04d}.safetensors"
+
+    @classmethod
+    def with_failure(cls, path: Path) -> RunDirectory:
+        """A run directory whose training ended in a step to take again. Raises UserError if there is none."""
+        run = cls(path)
+        if not run.failed.is_file() or not run.config.is_file():
+            raise UserError.of(
+                Code.CHECKPOINT,
+                f"`{path}` holds no step to run again",
+                help="`netdsl train --nan-check` keeps it when a number is not finite",
+            )
+        return run
+
+    def read_config(self) -> dict[str, Any]:
+        """What `write_config` wrote. Raises UserError for anything that is no table in JSON."""
+        try:
+            found = json.loads(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError.of(Code.CHECKPOINT, f"`{self.config}` cannot be read: {error}") from error
+        if not isinstance(found, dict):
+            raise UserError.of(Code.CHECKPOINT, f"`{self.config}` is no table in JSON")
+        return found
+
+    def drop_epochs(self, until: int) -> None:
+        """Remove the kept checkpoints of the epochs up to ``until``."""
+        for path in self.path.glob("epoch-*.safetensors"):
+            found = re.fullmatch(r"epoch-(\d{4,})\.safetensors", path.name)
+            if found and int(found[1]) <= until:
+                path.unlink(missing_ok=True)
 
     @property
     def config(self) -> Path:
@@ -93,6 +139,16 @@ class RunDirectory:
     @property
     def curves(self) -> Path:
         return self.path / _CURVES
+
+    @property
+    def confusion(self) -> Path:
+        """Which class was taken for which after the last epoch, where the first metric ranks classes."""
+        return self.path / _CONFUSION
+
+    @property
+    def mistakes(self) -> Path:
+        """The worst of them, where there are any."""
+        return self.path / _MISTAKES
 
     def remove_if_empty(self) -> None:
         """Take the folder away again if nothing was written to it."""
@@ -135,4 +191,17 @@ class RunDirectory:
         """Draw what `metrics.jsonl` holds; see :mod:`netdsl.train.curves`."""
         from netdsl.train.curves import training_curves
 
-        write_atomically(self.curves, training_curves(self.records(), metric, percent))
+        png, svg = training_curves(self.records(), metric, percent)
+        write_atomically(self.curves, png)
+        write_atomically(self.path / _CURVES_SVG, svg)
+
+    def draw_answers(self, answers: Answers, test: Split) -> None:
+        """Draw what was answered for the test set; see :mod:`netdsl.train.answer_pictures`."""
+        from netdsl.train.answer_pictures import confusion_picture, mistakes_picture
+
+        write_atomically(self.confusion, confusion_picture(answers))
+        picture = mistakes_picture(answers, test)
+        if picture is None:
+            self.mistakes.unlink(missing_ok=True)
+        else:
+            write_atomically(self.mistakes, picture)

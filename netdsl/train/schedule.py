@@ -14,14 +14,15 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Horizon:
-    """How long the training is, in steps an epoch and in epochs."""
+    """How long the training is, in updates of the weights an epoch (a fraction where several steps make one) and in
+    epochs."""
 
-    steps_per_epoch: int
+    steps_per_epoch: float
     epochs: int
 
     @property
     def steps(self) -> int:
-        return self.steps_per_epoch * self.epochs
+        return round(self.steps_per_epoch * self.epochs)
 
     def steps_of(self, epochs: float) -> int:
         return round(epochs * self.steps_per_epoch)
@@ -54,6 +55,47 @@ class Step:
     def factor(self, step: int, horizon: Horizon) -> float:
         drops = step // max(1, horizon.steps_of(self.every))
         return _warmup(step, horizon.steps_of(self.warmup)) * self.gamma**drops
+
+
+@dataclass(frozen=True)
+class MultiStep:
+    """Multiplied by ``gamma`` after each of the epochs ``at``."""
+
+    at: tuple[float, ...]
+    gamma: float = 0.1
+    warmup: float = 0.0
+
+    def factor(self, step: int, horizon: Horizon) -> float:
+        drops = sum(1 for epoch in self.at if step >= horizon.steps_of(epoch))
+        return _warmup(step, horizon.steps_of(self.warmup)) * self.gamma**drops
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """``gamma`` to the power of the epochs that have passed, a fraction in the middle of one."""
+
+    gamma: float
+    warmup: float = 0.0
+
+    def factor(self, step: int, horizon: Horizon) -> float:
+        return float(_warmup(step, horizon.steps_of(self.warmup)) * self.gamma ** (step / horizon.steps_per_epoch))
+
+
+@dataclass(frozen=True)
+class Poly:
+    """The share of steps that are left after the warm-up, to the power ``power``, from 1 down to ``final`` (as used by
+    Chen et al., "DeepLab", 2018)."""
+
+    power: float = 0.9
+    final: float = 0.0
+    warmup: float = 0.0
+
+    def factor(self, step: int, horizon: Horizon) -> float:
+        warm = horizon.steps_of(self.warmup)
+        if step < warm:
+            return _warmup(step, warm)
+        left = max(0.0, 1.0 - (step - warm) / max(1, horizon.steps - warm))
+        return float(self.final + (1.0 - self.final) * left**self.power)
 
 
 @dataclass(frozen=True)

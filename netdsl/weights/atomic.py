@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from netdsl.diagnostics import Code, UserError
 
 _SUFFIX = ".part"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -46,8 +48,13 @@ def remove_leftovers(folder: Path, name: str) -> None:
 
 
 def not_writable(path: Path, error: OSError) -> UserError:
+    """What to tell of a file that could not be written. Where there was no room: that the earlier file still is."""
     reason = error.strerror or str(error)
-    return UserError.of(Code.FILE_NOT_WRITABLE, f"`{path}` cannot be written: {reason}")
+    help = None
+    if error.errno in _FULL:
+        kept = path.is_file()
+        help = "make room for it" + ("; the file that was there before is as it was" if kept else "")
+    return UserError.of(Code.FILE_NOT_WRITABLE, f"`{path}` cannot be written: {reason}", help=help)
 
 
 def _flush_folder(folder: Path) -> None:

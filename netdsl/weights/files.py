@@ -3,6 +3,7 @@ checked against the file's size before a tensor is read, and every error names t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.diagnostics import Code, UserError
+from netdsl.mapped_file import MappedFile, release
 from netdsl.weights.atomic import write_atomically
 
 Tensor = NDArray[Any]
 
-_DTYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U8", "BOOL")
+_DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U8": "u1",
+    "BOOL": "?",
+}
 
 
 @dataclass(frozen=True)
@@ -32,20 +44,23 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Write atomically. Equal content gives equal bytes."""
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     write_atomically(path, save(contiguous, metadata=dict(metadata)))
 
 
 def read_tensors(path: Path) -> TensorFile:
-    """Read a whole file. Raises UserError naming the file, and the tensor where it is one tensor's fault."""
+    """All tensors, checked, as read-only arrays in the mapped file: their memory is taken when they are used.
+
+    Raises UserError naming the file, and the tensor where it is one tensor's fault.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         raise UserError.of(Code.FILE_NOT_FOUND, f"there is no weights file `{path}`")
     try:
         with safe_open(path, framework="numpy") as opened:
-            tensors = {name: _read_one(path, opened, name) for name in sorted(opened.keys())}
-            return TensorFile(path, tensors, dict(opened.metadata() or {}))
+            metadata = dict(opened.metadata() or {})
+        return TensorFile(path, _mapped_tensors(path), metadata)
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError.of(
             Code.WEIGHTS_UNREADABLE,
@@ -55,17 +70,33 @@ def read_tensors(path: Path) -> TensorFile:
         ) from error
 
 
-def _read_one(path: Path, opened: Any, name: str) -> Tensor:
-    dtype = opened.get_slice(name).get_dtype()
+def _mapped_tensors(path: Path) -> dict[str, Tensor]:
+    """Of a file whose header was found to be right: its length (8 bytes), a table in JSON, then the tensors' bytes."""
+    content = MappedFile.open(path)
+    start = 8 + int.from_bytes(content[:8], "little")
+    table = json.loads(content[8:start])
+    return {name: _checked(path, content, start, name, table[name]) for name in sorted(table) if name != "__metadata__"}
+
+
+def _checked(path: Path, content: MappedFile, start: int, name: str, entry: Mapping[str, Any]) -> Tensor:
+    dtype = entry["dtype"]
     if dtype not in _DTYPES:
         raise UserError.of(
             Code.WEIGHTS_UNREADABLE,
             f"tensor `{name}` of `{path}` has type {dtype}",
             notes=(f"types that are read: {', '.join(_DTYPES)}",),
         )
-    tensor: Tensor = opened.get_tensor(name)
-    if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+    tensor: Tensor = content.array(_DTYPES[dtype], tuple(entry["shape"]), start + entry["data_offsets"][0])
+    finite = tensor.dtype.kind != "f" or _is_finite(tensor)
+    release(tensor)
+    if not finite:
         raise UserError.of(
             Code.WEIGHTS_UNREADABLE, f"tensor `{name}` of `{path}` holds values that are not finite numbers"
         )
     return tensor
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """A finite sum of squares, in one pass over the memory, says so; what overflows there is looked at one by one."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.vdot(tensor, tensor)) or np.isfinite(tensor).all())

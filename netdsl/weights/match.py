@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.diagnostics import Code, UserError, suggest
+from netdsl.weights.converted import as_converted
 from netdsl.weights.files import Tensor
 
 IGNORED_ENDINGS = ("num_batches_tracked",)  # batch counters that published checkpoints carry
@@ -21,6 +22,8 @@ def match_weights(
 ) -> dict[str, NDArray[np.float32]]:
     """The tensors of ``expected``, as float32, in its order. What the loss has of its own is left aside.
 
+    Weights of a network also fit the form that ``netdsl convert`` made of it.
+
     Raises one UserError that lists every missing, unexpected and differently shaped tensor.
     """
     candidates = {
@@ -28,10 +31,11 @@ def match_weights(
         for name, t in tensors.items()
         if name in expected or not (name.endswith(IGNORED_ENDINGS) or name.startswith(LOSS_PREFIX))
     }
+    candidates = as_converted(candidates, expected)
     missing = [name for name in expected if name not in candidates]
     unexpected = [name for name in candidates if name not in expected]
     misfits = [
-        f"`{name}` is {_shape(candidates[name].shape)}, the network needs {_shape(shape)}"
+        f"`{name}` is {shape_text(candidates[name].shape)}, the network needs {shape_text(shape)}"
         for name, shape in expected.items()
         if name in candidates and candidates[name].shape != shape
     ]
@@ -41,11 +45,12 @@ def match_weights(
         if name in candidates and candidates[name].dtype.kind != "f"
     ]
     if missing or unexpected or misfits:
-        raise _mismatch(path, missing, unexpected, misfits, list(expected))
-    return {name: np.ascontiguousarray(candidates[name], dtype=np.float32) for name in expected}
+        raise mismatch(path, missing, unexpected, misfits, list(expected))
+    return {name: np.asarray(candidates[name], dtype=np.float32, order="C") for name in expected}
 
 
-def _mismatch(path: Path, missing: list[str], unexpected: list[str], misfits: list[str], known: list[str]) -> UserError:
+def mismatch(path: Path, missing: list[str], unexpected: list[str], misfits: list[str], known: list[str]) -> UserError:
+    """The error that lists them all; ``known`` are the network's names."""
     notes = [*_shortened(misfits, "do not fit")]
     notes += _shortened([f"`{name}` is missing" for name in missing], "are missing")
     notes += _shortened([f"`{name}` is not in the network" for name in unexpected], "are not in the network")
@@ -63,5 +68,6 @@ def _shortened(lines: list[str], what: str) -> list[str]:
     return [*lines[:MAX_NAMED], f"{len(lines) - MAX_NAMED} more {what}"]
 
 
-def _shape(shape: tuple[int, ...]) -> str:
+def shape_text(shape: tuple[int, ...]) -> str:
+    """``[64, 3, 7, 7]``."""
     return f"[{', '.join(map(str, shape))}]"

@@ -12,7 +12,7 @@ from netdsl.diagnostics import DeviceMissing
 from netdsl.ir.graph import Graph, Node
 from netdsl.ir.types import DType
 from netdsl.ops import builder
-from netdsl.ops.base import Init
+from netdsl.ops.base import Init, get
 from netdsl.plan.planner import plan_graph
 from netdsl.reference import Interpreter
 from tests.ops.cases import BATCH, CASES, Case
@@ -27,7 +27,7 @@ def one_op(case: Case) -> Graph:
     build = builder(graph)
     values = [
         build.param(f"x{i}", type.shape, {"init": Init("zeros")})
-        if type.shape and not type.batched and case.op != "sgd"
+        if type.shape and not type.batched and not get(case.op).flat
         else build.input(f"x{i}", type)
         for i, type in enumerate(case.types)
     ]

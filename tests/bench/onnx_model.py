@@ -25,8 +25,8 @@ def to_onnx(graph: Graph, parameters: Mapping[str, np.ndarray[Any, Any]], batch:
     nodes = [node for layer in graph.nodes if layer.op not in SOURCES for node in _translate(layer)]
     initializers = [numpy_helper.from_array(parameters[node.name], node.name) for node in graph.params]
     for name, value in graph.outputs.items():
-        nodes.append(helper.make_node("Identity", [value.name], [_result(name)]))
-    outputs = [_info(_result(name), value.type.full_shape(batch)) for name, value in graph.outputs.items()]
+        nodes.append(helper.make_node("Identity", [value.name], [result_name(name)]))
+    outputs = [_info(result_name(name), value.type.full_shape(batch)) for name, value in graph.outputs.items()]
     inputs = [_info(node.name, node.types[0].full_shape(batch)) for node in graph.inputs]
     model: ModelProto = helper.make_model(
         helper.make_graph(nodes, graph.name, inputs, outputs, initializers),
@@ -37,7 +37,7 @@ def to_onnx(graph: Graph, parameters: Mapping[str, np.ndarray[Any, Any]], batch:
     return bytes(model.SerializeToString())
 
 
-def _result(name: str) -> str:
+def result_name(name: str) -> str:
     """Outputs get names of their own: an output and a layer may be called the same."""
     return f"output.{name}"
 
@@ -95,6 +95,12 @@ def _plain(node: Node) -> dict[str, Any]:
     return {}
 
 
+def _no_border(node: Node) -> dict[str, Any]:
+    if any(node.attrs["by"]):
+        raise NotImplementedError(f"{node.name}: only padding by nothing is translated")
+    return {}
+
+
 def _product(node: Node) -> dict[str, Any]:
     ranks = {len(value.type.shape) for value in node.inputs}
     if len(node.inputs) != 2 or len(ranks) > 1:
@@ -122,6 +128,7 @@ _WRITERS: dict[str, tuple[str, Writer]] = {
     "softmax": ("Softmax", _channels),
     "concat": ("Concat", _channels),
     "flatten": ("Flatten", _channels),
+    "pad": ("Identity", _no_border),
     "dropout": ("Identity", _plain),
     "identity": ("Identity", _plain),
 }

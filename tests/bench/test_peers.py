@@ -9,7 +9,7 @@ import pytest
 
 from netdsl.ir.graph import Graph
 from netdsl.reference import Interpreter
-from tests.bench.inference import Array, parameters_for
+from tests.bench.nets import Array, parameters_for
 from tests.bench.timing import Timing, interleave
 from tests.passes.test_zoo import small
 

@@ -1,8 +1,8 @@
-"""A layer graph as a PyTorch module, frozen and optimized for inference by PyTorch itself."""
+"""A layer graph as a PyTorch module."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -25,32 +25,43 @@ class TorchNet(torch.nn.Module):
             tensor = torch.from_numpy(np.array(parameters[node.name]))
             self.register_buffer(_attribute(node.name), tensor)
 
+        self.eval()
+
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         values = {node.output: tensor for node, tensor in zip(self._graph.inputs, inputs, strict=True)}
         for node in self._graph.params:
             values[node.output] = getattr(self, _attribute(node.name))
         for node in self._graph.nodes:
             if node.op not in SOURCES:
-                values[node.output] = _apply(node, [values[value] for value in node.inputs])
+                values[node.output] = _apply(node, [values[value] for value in node.inputs], self.training)
         return tuple(values[value] for value in self._graph.outputs.values())
+
+
+class TrainableNet(TorchNet):
+    """The same to be trained: batch norm works over the batch and moves its running statistics."""
+
+    def __init__(self, graph: Graph, parameters: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        super().__init__(graph, parameters)
+        for name in (_attribute(node.name) for node in graph.params if node.attrs["trainable"]):
+            tensor = getattr(self, name)
+            delattr(self, name)
+            self.register_parameter(name, torch.nn.Parameter(tensor))
+        self.train()
+
+    def trainable(self, *, decay: bool) -> list[torch.nn.Parameter]:
+        """Parameters to which weight decay applies, or those to which it does not."""
+        nodes = [node for node in self._graph.params if node.attrs["trainable"] and node.attrs["decay"] is decay]
+        return [getattr(self, _attribute(node.name)) for node in nodes]
 
 
 def _attribute(name: str) -> str:
     return "p_" + name.replace(".", "_")
 
 
-def optimized(net: TorchNet, example: Sequence[Tensor], channels_last: bool) -> Callable[..., Any]:
-    """The traced, frozen network with PyTorch's own inference rewrites (folded batch norm and so on)."""
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    net = net.eval().to(memory_format=memory_format)
-    example = [tensor.contiguous(memory_format=memory_format) if tensor.ndim == 4 else tensor for tensor in example]
-    with torch.no_grad():
-        frozen: Any = torch.jit.freeze(torch.jit.trace(net, tuple(example)))
-        return torch.jit.optimize_for_inference(frozen)
-
-
-def _apply(node: Node, operands: list[Tensor]) -> Tensor:
-    if node.op not in _OPS:
+def _apply(node: Node, operands: list[Tensor], training: bool) -> Tensor:
+    if node.op == "bn":
+        return _bn(node.attrs, operands, training)
+    if node.op not in _OPS or (training and node.op == "dropout" and node.attrs["p"] > 0):
         raise NotImplementedError(f"{node.op} has no PyTorch translation in this benchmark")
     return _OPS[node.op](node.attrs, operands)
 
@@ -60,6 +71,23 @@ def _conv(attrs: Mapping[str, Any], operands: list[Tensor]) -> Tensor:
     x, pad = _symmetric(x, attrs["pad"], 0.0)
     offset = bias[0] if bias else None
     return functional.conv2d(x, weight, offset, attrs["stride"], pad, attrs["dilation"], attrs["groups"])
+
+
+def _deconv(attrs: Mapping[str, Any], operands: list[Tensor]) -> Tensor:
+    x, weight, *bias = operands
+    top, bottom, left, right = attrs["pad"]
+    if (top, left) != (bottom, right):
+        raise NotImplementedError("PyTorch's transposed convolution crops alike on both sides")
+    offset = bias[0] if bias else None
+    groups, dilation = attrs["groups"], attrs["dilation"]
+    return functional.conv_transpose2d(
+        x, weight, offset, attrs["stride"], (top, left), attrs["output_pad"], groups, dilation
+    )
+
+
+def _border(attrs: Mapping[str, Any], operands: list[Tensor]) -> Tensor:
+    top, bottom, left, right = attrs["by"]
+    return functional.pad(operands[0], (left, right, top, bottom))
 
 
 def _symmetric(x: Tensor, pad: tuple[int, int, int, int], value: float) -> tuple[Tensor, tuple[int, int]]:
@@ -83,15 +111,16 @@ def _avgpool(attrs: Mapping[str, Any], operands: list[Tensor]) -> Tensor:
     return functional.avg_pool2d(x, attrs["kernel"], attrs["stride"], pad, ceil, counted)
 
 
-def _bn(attrs: Mapping[str, Any], operands: list[Tensor]) -> Tensor:
+def _bn(attrs: Mapping[str, Any], operands: list[Tensor], training: bool) -> Tensor:
     x, weight, bias, mean, var = operands
-    return functional.batch_norm(x, mean, var, weight, bias, False, 0.0, attrs["eps"])
+    return functional.batch_norm(x, mean, var, weight, bias, training, attrs["momentum"], attrs["eps"])
 
 
 _OPS: dict[str, Callable[[Mapping[str, Any], list[Tensor]], Tensor]] = {
     "conv": _conv,
+    "deconv": _deconv,
+    "pad": _border,
     "fc": lambda attrs, operands: functional.linear(*operands),
-    "bn": _bn,
     "lrn": lambda attrs, operands: functional.local_response_norm(
         operands[0], attrs["size"], attrs["alpha"], attrs["beta"], attrs["k"]
     ),

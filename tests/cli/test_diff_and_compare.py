@@ -9,6 +9,8 @@ from pathlib import Path
 from tests.cli.conftest import Netdsl
 from tests.cli.support import LENET
 
+SVG = "{http://www.w3.org/2000/svg}"
+
 
 def test_diff(netdsl: Netdsl, tmp_path: Path) -> None:
     a, b = tmp_path / "a.net", tmp_path / "b.net"
@@ -36,7 +38,7 @@ def test_compare(netdsl: Netdsl, tmp_path: Path) -> None:
     table = netdsl("compare", *names, "--plot", plot)
     assert table.code == 0 and "61,706" in table.out
     root = ElementTree.parse(plot).getroot()
-    assert len(root.findall("{http://www.w3.org/2000/svg}circle")) == 2
+    assert len(root.findall(f"{SVG}circle")) == 2
     rows = list(csv.DictReader(netdsl("compare", "--csv", *names).out.splitlines()))
     entries = netdsl("compare", "--json", *names).json["networks"]
     for row, item, name in zip(rows, entries, names, strict=True):
@@ -45,3 +47,27 @@ def test_compare(netdsl: Netdsl, tmp_path: Path) -> None:
         assert int(row["macs"]) == item["macs"] == totals["macs"]
     assert netdsl("compare", "--markdown", *names).out.startswith("| net | input | params |")
     assert netdsl("compare", *names, "--plot", tmp_path / "nets.gif").code == 2
+
+
+def test_plots(netdsl: Netdsl, tmp_path: Path) -> None:
+    from PIL import Image
+
+    names = ["zoo:lenet5", "zoo:cifar_cnn", "zoo:alexnet"]
+    for ending in ("svg", "png"):
+        assert netdsl("compare", *names, "--plot", tmp_path / f"nets.{ending}").code == 0
+    texts = {text.text for text in ElementTree.parse(tmp_path / "nets.svg").getroot().iter(f"{SVG}text")}
+    assert {*names, "MACs a sample", "parameters", "1M"} <= texts
+    with Image.open(tmp_path / "nets.png") as opened:
+        assert opened.format == "PNG" and opened.size == (1520, 1040)
+        colors = {color for _, color in opened.convert("RGB").getcolors(1 << 24) or ()}
+    assert (0x2B, 0x6C, 0xB0) in colors
+
+
+def test_names_of_a_plot_avoid_each_other() -> None:
+    from netdsl.report.comparison import Entry
+    from netdsl.report.figure.plot import plot
+    from netdsl.report.figure.primitives import Text
+
+    entries = [Entry(f"network{i}", "", 1_000_000 + i, 50_000_000 + i, 0, None, None, None) for i in range(4)]
+    shapes = [shape for shape in plot(entries).shapes if isinstance(shape, Text) and shape.text.startswith("network")]
+    assert len({shape.at for shape in shapes}) == 4

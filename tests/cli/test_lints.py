@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import Netdsl, Write
 
+ZOO = sorted(Path(str(files("netdsl.zoo"))).glob("*/*.net"))
+LINTS = sorted((Path(__file__).parents[1] / "errors").glob("N03*.net"))
 BIAS = "net A {{\n    input image: [3, 8, 8]\n{above}    output y = image -> conv(8, 3x3) -> bn{behind}\n}}\n"
 
 
@@ -50,3 +55,32 @@ def test_gates_are_no_classifiers(netdsl: Netdsl) -> None:
 
 def test_heads_of_training_are_alive(netdsl: Netdsl) -> None:
     assert "N0308" not in netdsl("check", "zoo:googlenet").err
+
+
+@pytest.mark.parametrize("verb", ["report", "draw"])
+def test_other_verbs_know_what_is_allowed(netdsl: Netdsl, write: Write, verb: str) -> None:
+    text = "net A {{\n input x: [1, 7, 7]\n output y = x -> maxpool(3x3, stride=3){}\n}}\n"
+    assert "warning[N0302]" in netdsl(verb, write(text.format(""))).err
+    ended = netdsl(verb, write(text.format("  # allow N0302")))
+    assert ended.code == 0 and not ended.err
+
+
+@pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
+def test_the_zoo_has_no_warning_but_those_it_allows(netdsl: Netdsl, path: Path) -> None:
+    ended = netdsl("check", "--strict", path)
+    assert ended.code == 0 and not ended.err
+
+
+@pytest.mark.parametrize("case", LINTS, ids=lambda path: path.stem)
+def test_every_lint_can_be_allowed_at_its_line(netdsl: Netdsl, write: Write, case: Path) -> None:
+    text, code = case.read_text(encoding="utf-8"), case.stem.split("_")[0]
+    batch = ["--batch", 1] if code == "N0306" else []
+    found = netdsl("check", write(text), "--json", *batch).json["diagnostics"]
+    lines = {item["primary"]["line"] for item in found if item["code"] == code}
+    assert lines and {item["level"] for item in found} == {"warning"}
+    commented = "".join(
+        line.rstrip("\n") + (f"  # allow {code}\n" if number in lines else "\n")
+        for number, line in enumerate(text.splitlines(keepends=True), 1)
+    )
+    again = netdsl("check", write(commented), "--json", *batch).json["diagnostics"]
+    assert code not in {item["code"] for item in again}

@@ -19,6 +19,14 @@ def test_rows_average_and_mirror(source: int, target: int) -> None:
     np.testing.assert_allclose(matrix, matrix[::-1, ::-1], atol=1e-6)
 
 
+@settings(max_examples=40, deadline=None)
+@given(sizes, sizes, sizes, sizes)
+def test_resampling_is_by_the_matrices(rows: int, columns: int, height: int, width: int) -> None:
+    image = np.random.default_rng(rows).random((2, rows, columns), dtype=np.float32)
+    expected = resize_matrix(rows, height) @ image @ resize_matrix(columns, width).T
+    np.testing.assert_allclose(resize(image, height, width), expected, atol=2e-6)
+
+
 def test_equal_sizes_change_nothing() -> None:
     image = np.random.default_rng(0).random((3, 5, 7), dtype=np.float32)
     np.testing.assert_array_equal(resize(image, 5, 7), image)

@@ -11,6 +11,7 @@ COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
     "report": lambda run, picture: ["report", "zoo:resnet50"],
     "compile": lambda run, picture: ["compile", "zoo:lenet5", "--emit", "asm"],
     "train": lambda run, picture: ["train", "zoo:lenet5", "--data", "digits", "--epochs", "4"],
+    "lr-find": lambda run, picture: ["lr-find", "zoo:lenet5", "--data", "digits"],
     "eval": lambda run, picture: ["eval", "zoo:lenet5", "--weights", str(run), "--data", "digits"],
     "predict": lambda run, picture: ["predict", "zoo:lenet5", "--weights", str(run), str(picture)],
     "zoo": lambda run, picture: ["zoo", "list"],

@@ -22,7 +22,9 @@ MOMENTS = 4
 KILLED = -signal.SIGINT
 """Of a process whose work is done and in which Python itself is ending; a shell calls it 130 too."""
 START = "import sys; from netdsl.__main__ import main; sys.stderr.write('up\\n'); sys.stderr.flush(); main()"
-LONGEST = {"check": 0.25, "report": 0.3, "zoo": 0.15, "doctor": 0.25, "fmt": 0.15, "explain": 0.1}
+LONGEST = {
+    "check": 0.25, "report": 0.3, "zoo": 0.15, "doctor": 0.25, "fmt": 0.15, "explain": 0.1, "data": 0.2, "replay": 0.2,
+}  # fmt: skip
 """Seconds after which the quick verbs are through, roughly; a verb that has ended is no failure."""
 
 
@@ -49,11 +51,13 @@ def test_an_interrupt_at_any_moment(verb: str, trained: Path, picture: Path, tmp
         codes.append(child.returncode)
         if "Exception ignored in" in err:
             continue  # it came while Python called one of its own functions that nothing can fail in, and was lost
+        if "Traceback" in err and err.count("File ") == 1 and 'File "<string>", line 1, in <module>' in err:
+            continue  # it came before the first instruction of ours
         assert "Traceback" not in err, err
         assert child.returncode in (0, 130, KILLED), err
         assert (child.returncode == 130) == ("interrupted" in err or "stopped after step" in err)
         assert_whole(out)
-    assert 130 in codes
+    assert {130, KILLED} & set(codes)
     assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
 
 

@@ -16,7 +16,7 @@ from netdsl.train.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals to processes")
 
-EPOCHS, KILLS = 8, 5
+EPOCHS, STEPS, KILLS = 8, 45, 5
 TRAIN = ["train", "zoo:lenet5", "--data", "digits", "--epochs", str(EPOCHS), "--out"]
 
 
@@ -26,22 +26,24 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     random, resumed = np.random.default_rng(0), []
     for kill in range(KILLS):
         last = path / "last.safetensors"
+        options = ["--checkpoint-every", "0.02", "--threads", str(1 + kill % 2)]
         child = subprocess.Popen(
-            [sys.executable, "-m", "netdsl", *TRAIN, str(path), *(["--resume"] if kill else [])],
+            [sys.executable, "-m", "netdsl", *TRAIN, str(path), *options, *(["--resume"] if kill else [])],
             stderr=subprocess.PIPE,
             text=True,
         )
         assert child.stderr is not None
         assert child.stderr.readline().startswith("epoch ")  # of a terminal that is none: an epoch has ended
-        time.sleep(0.15 * random.random())
+        time.sleep(0.1 + 0.2 * random.random())
         child.send_signal(signal.SIGKILL)
         child.communicate()
-        resumed.append(load_checkpoint(last).progress.epoch)
+        resumed.append(load_checkpoint(last).progress.step)
         for name in ("config.json", "best.safetensors"):
             assert (path / name).stat().st_size > 0
-        if resumed[-1] == EPOCHS:
+        if resumed[-1] == EPOCHS * STEPS:
             break
-    assert resumed == sorted(resumed) and resumed[0] >= 1
+    assert resumed == sorted(resumed) and resumed[0] >= STEPS
+    assert any(step % STEPS for step in resumed), "no kill was in the middle of an epoch"
     assert run([*TRAIN, str(path), "--resume"]) == 0
     for name in ("last.safetensors", "best.safetensors"):
         ours, theirs = load_checkpoint(path / name), load_checkpoint(whole / name)

@@ -34,6 +34,11 @@ train A {{
     target label: class
     loss {self.number(1)} * cross_entropy(logits, label) + mse(logits, logits)
     sgd(lr = 0.1, momentum = {self._pick("0", "0.9", self.number(1))})
+    {self._perhaps('params("*.bias", lr = 2, decay = no)', lambda: f"params({self.number(1)}, lr = {self.number(1)})")}
+    {self._perhaps('freeze "*.weight"', lambda: f"freeze {self.number(1)}")}
+    {self._perhaps("clip norm(1)", lambda: f"clip value({self.number(1)}), {self.number(0)}")}
+    {self._perhaps("accumulate 2", lambda: f"accumulate {self.number(1)}")}
+    {self._perhaps("ema 0.9", lambda: f"ema {self.number(1)}")}
     batch {self._pick("4", self.number(1))}
     epochs 3
     metric top1(logits, label)
@@ -43,6 +48,10 @@ train A {{
     def _pick(self, *options: str | Callable[[], str]) -> str:
         chosen = self._random.choice(options)
         return chosen if isinstance(chosen, str) else chosen()
+
+    def _perhaps(self, right: str, other: Callable[[], str]) -> str:
+        """A line, now and then one of the wrong sort, or none."""
+        return other() if self._wrong() else self._pick("", right)
 
     def _wrong(self) -> bool:
         return self._random.random() < self._chaos

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netdsl.diagnostics import Level, UserError
 from netdsl.lsp.completion import complete
-from netdsl.lsp.document import Document, analyse
+from netdsl.lsp.document import Document, analyse, shapes_of_lines
 from netdsl.lsp.hover import argument_text, hover
 from netdsl.lsp.rename import rename
 from tests.cli.conftest import Netdsl, netdsl  # noqa: F401  (a fixture)
@@ -147,3 +147,52 @@ def test_without_pygls(netdsl: Netdsl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "netdsl.lsp.server", raising=False)
     ended = netdsl("lsp")
     assert ended.code == 1 and "pip install 'netdsl[lsp]'" in ended.err
+
+
+def test_lints_are_findings_unless_allowed() -> None:
+    text = "net A {\n    input image: [3, 8, 8]\n    output y = image -> conv(8, 3x3) -> bn\n}\n"
+    [found] = analyse(text, Path("lints.net")).findings
+    assert found.code.id == "N0307" and found.level is Level.WARNING
+    assert not analyse(text.replace("-> bn", "-> bn  # allow N0307"), Path("lints.net")).findings
+
+
+INSTANCES = """\
+block Body(width: int) {
+    return in -> conv(width, 3x3, pad=1, bias=no) -> relu
+}
+
+net A {
+    input image: [3, 8, 8]
+    maps = image -> Body(4) -> Body(8) * 2
+    output y = maps -> maxpool(2) -> Body(2) as last
+}
+"""
+
+
+def test_uses_of_blocks_have_shape_work_and_field() -> None:
+    document = analyse(INSTANCES, Path("instances.net"))
+    shown = hover(document, INSTANCES.index("Body(4)"))
+    assert shown is not None and "| `body1` | [4, 8, 8] | 108 | 6,912 | 3 x 3, stride 1 |" in shown[0]
+    assert "block Body(width: int)" in shown[0]
+    shown = hover(document, INSTANCES.index("maps ="))
+    assert shown is not None and "`body2`" in shown[0] and "| `body3` | [8, 8, 8] | 576 | 36,864 | 7 x 7" in shown[0]
+    shown = hover(document, INSTANCES.index("Body(width"))
+    assert shown is not None and "|" not in shown[0]
+    hints = {span.line: text for span, text in shapes_of_lines(document, 1, 99)}
+    assert hints == {2: "[4, 8, 8] [8, 8, 8] ...", 7: "[8, 8, 8]", 8: "[2, 4, 4]"}
+
+
+def test_values_know_what_makes_them() -> None:
+    text = """net A(wide: bool = yes) {
+    input x: [3, 8, 8]
+    side = if wide { x -> conv(3, 1x1) } else { x }
+    both = (side + x) * 2
+    output y = (both -> relu) as end
+}
+"""
+    document = analyse(text, Path("values.net"))
+    assert not document.findings
+    for name, layer in (("side =", "conv1"), ("both =", "mul1"), ("y =", "end")):
+        shown = hover(document, text.index(name))
+        assert shown is not None and f"| `{layer}" in shown[0], name
+        assert "[3, 8, 8]" in shown[0]

@@ -24,7 +24,7 @@ net A(classes: int = 10) {
     input image: [3, 32, 32]
     # \N{GRINNING FACE} a character of two UTF-16 units
     features = image -> Stem(16) -> Residual(width=16) * 2
-    logits = features -> avgpool(global) -> flatten -> fc(classes)
+    logits = features -> avgpool(global) -> flatten -> fc(classes)  # allow N0310
     output probs = softmax(logits)
 }
 """
@@ -95,6 +95,9 @@ def test_findings_as_one_types(file: File) -> None:
     file.change(NET.replace("    logits =", "    unread = features -> relu\n    logits ="))
     [warning] = file.findings()
     assert (warning["code"], warning["severity"]) == ("N0301", 2)
+    file.change(NET.replace("  # allow N0310", ""))
+    [lint] = file.findings()
+    assert (lint["code"], lint["severity"]) == ("N0310", 2) and file.at(lint["range"]) == "avgpool(global)"
     file.change(NET)
     assert file.findings() == []
 
@@ -182,7 +185,7 @@ def test_rename_refuses(file: File) -> None:
 
 def labels(file: File, text: str) -> dict[str, dict[str, Any]]:
     """What is proposed where ``text`` is put for the net's line of logits."""
-    line = "    logits = features -> avgpool(global) -> flatten -> fc(classes)\n"
+    line = "    logits = features -> avgpool(global) -> flatten -> fc(classes)  # allow N0310\n"
     file.change(NET.replace(line, text + "\n"))
     found = file.ask("completion", file.position(text))
     return {item["label"]: item for item in found}
@@ -230,7 +233,7 @@ def test_shapes_beside_the_lines(file: File) -> None:
     everything = {"start": {"line": 0, "character": 0}, "end": {"line": 99, "character": 0}}
     params = {"textDocument": {"uri": file.uri}, "range": everything}
     hints = {item["position"]["line"]: item["label"] for item in file.client.request("textDocument/inlayHint", params)}
-    assert hints == {3: "[16, 16, 16]", 4: "[16, 16, 16]", 11: "[10]", 12: "[10]"}
+    assert hints == {3: "[16, 16, 16]", 4: "[16, 16, 16]", 10: "[16, 16, 16]", 11: "[10]", 12: "[10]"}
 
 
 def test_formatting(file: File) -> None:

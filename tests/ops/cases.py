@@ -111,6 +111,10 @@ def norms_and_losses() -> list[Case]:
         Case("cross_entropy", [t(3, 4, 2), labels(4, 2)], {"ignore": 1}, {1: (0, 3)}),
         Case("cross_entropy_grad", [NUMBER, t(17), labels()], {}, {2: (0, 17)}),
         Case("cross_entropy_grad", [NUMBER, t(3, 4, 2), labels(4, 2)], {"ignore": 1}, {2: (0, 3)}),
+        Case("cross_entropy", [t(17), labels()], {"smooth": 0.1}, {1: (0, 17)}),
+        Case("cross_entropy", [t(3, 4, 2), labels(4, 2)], {"ignore": 1, "smooth": 0.5}, {1: (0, 3)}),
+        Case("cross_entropy_grad", [NUMBER, t(17), labels()], {"smooth": 0.1}, {2: (0, 17)}),
+        Case("cross_entropy_grad", [NUMBER, t(3, 4, 2), labels(4, 2)], {"ignore": 1, "smooth": 1.0}, {2: (0, 3)}),
         Case("mse", [t(17, 2, 3)] * 2),
         Case("bce", [t(17)] * 2, {}, positive),
         Case("bce_logits", [t(3, 2, 2)] * 2, {}, {1: (0.0, 1.0)}),
@@ -121,6 +125,22 @@ def norms_and_losses() -> list[Case]:
         ),
         Case("sgd", [w(17, 3), w(17, 3), w(17, 3), NUMBER], {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
         Case("sgd", [w(5), w(5), w(5), NUMBER], {"momentum": 0.5}),
+        Case("sgd", [w(5), w(5), w(5), NUMBER, NUMBER], {"momentum": 0.5}, {4: (-1.0, 1.0)}),
+        *adaptive(),
+        Case("square_sum", [w(17, 3)]),
+    ]
+
+
+def adaptive() -> list[Case]:
+    """Optimizers that divide by a root: mean squares and corrections are positive."""
+    positive = {3: (0.1, 2.0), 5: (0.1, 1.0), 6: (0.1, 1.0)}
+    adam = [*[w(17, 3)] * 4, *[NUMBER] * 3]
+    return [
+        Case("adam", adam, {"weight_decay": 0.1}, positive),
+        Case("adam", [*adam, NUMBER], {"beta1": 0.5}, {**positive, 7: (0.5, 1.0)}),
+        Case("adamw", adam, {}, positive),
+        Case("rmsprop", [*[w(17, 3)] * 3, NUMBER], {"weight_decay": 0.1}, {2: (0.1, 2.0)}),
+        Case("rmsprop", [*[w(5)] * 5, NUMBER], {"momentum": 0.9, "centered": True}, {2: (2.0, 3.0), 3: (-1.0, 1.0)}),
     ]
 
 
@@ -192,6 +212,7 @@ def weights() -> list[Case]:
     return [
         Case("weight_reshape", [w(4, 6)], {"shape": (2, 3, 4)}),
         Case("weight_concat", [w(2, 3), w(4, 3)]),
+        Case("weight_spread", [w(4, 3, 3, 3)], {"places": (4, 0, 4), "channels": 6}),
         Case("weight_response", [w(4, 3, 3, 3), w(6)], {"groups": 2}),
         Case("compose_weights", [w(4, 5, 1, 1), w(5, 2, 3, 3)]),
     ]

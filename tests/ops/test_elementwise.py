@@ -129,7 +129,7 @@ def test_relu_stops_an_infinite_gradient_where_it_is_flat() -> None:
 
 
 def test_costs_and_parameters() -> None:
-    for name, flops in (("relu", 24), ("add", 24), ("bn", 24 * 6), ("dropout", 0)):
+    for name, flops in (("relu", 24), ("add", 24), ("bn", 24 * 4 + 2 * 2), ("dropout", 0)):
         types = (batched(2, 3, 4),) * (2 if name == "add" else 1)
         if name == "bn":
             types = (*types, *[weight(2)] * 4)

@@ -48,6 +48,22 @@ def test_cross_entropy(classes: int, positions: tuple[int, ...], ignore: int | N
     check_torch(op, [logits, label], lambda x, t: torch.nn.functional.cross_entropy(x, t, ignore_index=index))
 
 
+@pytest.mark.parametrize("smooth", [0.1, 1.0])
+@pytest.mark.parametrize("ignore", [None, 2])
+def test_smoothed_cross_entropy(smooth: float, ignore: int | None) -> None:
+    """Loss and gradient are the library's ``label_smoothing``."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(7)
+    op = OneOp("cross_entropy", [batched(5, 3, 2), labels(3, 2)], {"ignore": ignore, "smooth": smooth})
+    logits, label = rng.standard_normal((4, 5, 3, 2)), rng.integers(0, 5, (4, 3, 2)).astype(np.int32)
+    index = -100 if ignore is None else ignore
+
+    def library(x: Any, t: Any) -> Any:
+        return torch.nn.functional.cross_entropy(x, t, ignore_index=index, label_smoothing=smooth)
+
+    check_torch(op, [logits, label], library)
+
+
 def test_cross_entropy_by_differences() -> None:
     op = OneOp("cross_entropy", [batched(4, 2, 1), labels(2, 1)], {"ignore": 3})
     label = np.array([[[0], [3]], [[1], [2]], [[3], [3]]], np.int32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ from netdsl.diagnostics import InternalError
 from netdsl.ir.graph import Graph, Value
 from netdsl.passes import DEFAULT, Mode, Pass, explain, run_passes
 from netdsl.passes.base import Log
+from netdsl.record import record
 from netdsl.reference import Interpreter, evaluate_weights
 from tests.passes.nets import Net, function, layers, rewrite
 
@@ -65,6 +65,8 @@ fold_bn_forward
 compose_1x1
   nothing to do
 scale_bn
+  nothing to do
+merge_maps
   nothing to do
 merge_siblings
   nothing to do
@@ -139,7 +141,7 @@ def test_running_passes_twice_changes_nothing_more() -> None:
     assert function(twice).keys() == {"y"}
 
 
-@dataclass(frozen=True)
+@record
 class Break(Pass):
     """Puts the nodes in an impossible order."""
 

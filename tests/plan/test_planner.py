@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,13 @@ from hypothesis import strategies as st
 
 from netdsl.autodiff import training_graph
 from netdsl.ir.graph import Graph, Node
+from netdsl.ir.types import TensorType
+from netdsl.ops import builder
+from netdsl.ops.base import Init
 from netdsl.passes import run_passes
 from netdsl.plan.arena import Interval, place
 from netdsl.plan.layout import NO_HALO, Blocked, Halo, WeightLayout
-from netdsl.plan.plan import Plan, Region
+from netdsl.plan.plan import Plan, Region, View
 from netdsl.plan.planner import arena_size, plan_graph
 from netdsl.plan.printer import print_plan
 from netdsl.reference import Interpreter, evaluate_weights
@@ -54,11 +59,20 @@ class FakeTarget:
     block: int = 4
     alignment: int = 8
 
+    def useful_threads(self, graph: Graph, batch: int, threads: int) -> int:
+        return threads
+
+    def for_graph(self, graph: Graph, resident: Set[int], *, batch: int, threads: int) -> FakeTarget:
+        return self
+
     def operand_layout(self, node: Node, operand: int, batch: int) -> WeightLayout | None:
         packed = {"conv": "forward", "deconv": "backward", "fc": "matrix", "conv_grad_input": "backward"}
         if operand == 1 and node.op in packed:
             return Padded(packed[node.op], node.inputs[1].type.shape)
         return None
+
+    def home_layout(self, node: Node, operand: int, batch: int) -> WeightLayout | None:
+        return self.operand_layout(node, operand, batch)
 
     def result_layout(self, node: Node, result: int, batch: int) -> WeightLayout | None:
         packed = {"conv_grad_weight": "forward", "fc_grad_weight": "matrix"}
@@ -76,6 +90,9 @@ class FakeTarget:
 
     def in_place(self, node: Node) -> tuple[int, ...]:
         return tuple(range(len(node.inputs))) if node.op in ("add", "mul", "relu", "map", "bn", "tanh") else ()
+
+    def joins(self, node: Node, reader: Node) -> bool:
+        return node.op == "conv" and reader.op in ("maxpool", "avgpool")
 
     def scratch(self, node: Node, batch: int, threads: int) -> int:
         return 5 if node.op == "conv" else 0
@@ -184,3 +201,26 @@ def test_blocked_layouts_round_trip(shape: list[int], batch: int, block: int, ha
     assert flat.size == layout.size
     np.testing.assert_array_equal(layout.unpack(flat).reshape(array.shape), array)
     assert np.count_nonzero(flat) == np.count_nonzero(array)
+
+
+def test_joined_steps_write_nothing_they_read() -> None:
+    """The first's operand dies there, so that the second's result could lie in its place if they were apart."""
+    graph = Graph("joined")
+    b = builder(graph)
+    x = b.input("x", TensorType((1, 32, 32)))
+    conv = {"channels": 6, "kernel": (5, 5), "pad": (0, 0, 0, 0), "bias": False}
+    pool = {"kernel": (2, 2), "stride": (2, 2), "pad": (0, 0, 0, 0)}
+    maps = b.op("conv", [x, b.param("w", (6, 1, 5, 5), {"init": Init("zeros")})], conv, name="conv")
+    graph.outputs["y"] = b.op("maxpool", [maps.output], pool, name="pool").output
+    steps = plan_graph(graph, FakeTarget(), batch=1).steps
+    first, second = next((a, b) for a, b in pairwise(steps) if b.joined)
+    assert (first.op, second.op) == ("conv", "maxpool")
+    (start, end), (low, high) = span(first.inputs[0]), span(second.outputs[0])
+    assert end <= low or high <= start
+
+
+def span(view: View) -> tuple[int, int]:
+    """The elements of a view that has its buffer for itself."""
+    assert isinstance(view.layout, Blocked)
+    start = view.offset - view.layout.origin
+    return start, start + view.layout.size

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,8 @@ from netdsl.train.evaluate import Evaluator
 from netdsl.train.loop import Compiler, Interrupted, Loop
 from netdsl.train.recipe import AugmentStep, Recipe
 from netdsl.train.run_directory import RunDirectory
-from netdsl.train.schedule import Cosine
+from netdsl.train.schedule import Cosine, Poly
+from netdsl.updates import Group, UpdateRule, with_averages
 from netdsl.weights import read_tensors
 from netdsl.weights.initialize import initial_parameters
 
@@ -42,7 +44,7 @@ def train(path: Path, recipe: Recipe, *, resume: bool = False, compiler: Compile
 
 def without_seconds(path: Path) -> list[dict[str, Any]]:
     records = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+    return [{key: value for key, value in record.items() if key not in ("seconds", "busy")} for record in records]
 
 
 def assert_same_training(one: Path, other: Path) -> None:
@@ -55,7 +57,7 @@ def test_a_training_learns_and_leaves_everything_behind(tmp_path: Path) -> None:
     result = train(tmp_path / "run", colour_recipe(epochs=12, rate=0.3, schedule=Cosine()))
     assert result.progress.step == 12 * 6 and result.test["pixel_accuracy"] > 0.9
     assert sorted(os.listdir(tmp_path / "run")) == [
-        "best.safetensors", "curves.png", "last.safetensors", "metrics.jsonl",
+        "best.safetensors", "confusion.png", "curves.png", "curves.svg", "last.safetensors", "metrics.jsonl",
     ]  # fmt: skip
     records = without_seconds(tmp_path / "run")
     epochs = [record for record in records if record["kind"] == "epoch"]
@@ -64,6 +66,25 @@ def test_a_training_learns_and_leaves_everything_behind(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "run" / "best.safetensors").progress.best == best
     names = set(read_tensors(tmp_path / "run" / "last.safetensors").tensors)
     assert {"bn1.running_mean", "scale.weight", "optimizer/scale.weight.momentum"} <= names
+
+
+def test_workers_change_nothing_and_waiting_is_recorded(tmp_path: Path) -> None:
+    augment = (AugmentStep("shift", {"pixels": 1}), AugmentStep("hue", {"degrees": 30.0}))
+    recipe = colour_recipe(augment=augment)
+    for workers in (1, 4):
+        Loop(recipe, colour_data(), REFERENCE, made(tmp_path / str(workers)), seed=3, workers=workers).fit()
+    assert_same_training(tmp_path / "1", tmp_path / "4")
+
+    class Slow(ArraySplit):
+        def image(self, index: int) -> np.ndarray:
+            time.sleep(0.02)
+            return super().image(index)
+
+    fast = colour_data()
+    slow = replace(fast, train=Slow(fast.train.pixels, fast.train.targets))  # type: ignore[attr-defined]
+    Loop(recipe, slow, REFERENCE, made(tmp_path / "slow"), seed=3, workers=1).fit()
+    busy = [record["busy"] for record in RunDirectory(tmp_path / "slow").records() if record["kind"] == "epoch"]
+    assert 0 <= busy[0] < 0.5 and busy[0] < busy[1] <= 1  # (the second epoch has the pictures in memory)
 
 
 def test_seeds_and_only_seeds_matter(tmp_path: Path) -> None:
@@ -108,6 +129,58 @@ def test_an_interrupt_finishes_the_step_saves_and_resumes_exactly(tmp_path: Path
     assert signal.getsignal(signal.SIGINT) is handler
     train(tmp_path / "halves", recipe, resume=True)
     assert_same_training(tmp_path / "whole", tmp_path / "halves")
+
+
+RULES = {
+    "sgd": UpdateRule(),
+    "adam": UpdateRule(clip_norm=0.5, accumulate=4, average=0.9),
+    "adamw": UpdateRule((Group("*.bias", 2.0, False),), accumulate=3),
+    "rmsprop": UpdateRule(frozen=("bn1.*",), clip_value=0.1),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_all_that_an_optimizer_remembers_survives_an_interrupt(tmp_path: Path, name: str) -> None:
+    """Five steps in, in the middle of an epoch and of a group of steps whose gradients are collected."""
+    args = {"rmsprop": {"momentum": 0.5, "centered": True}, "sgd": {"momentum": 0.9, "nesterov": True}}.get(name, {})
+    recipe = colour_recipe(epochs=3, rate=0.01, schedule=Poly(warmup=0.5), optimizer=(name, args), rule=RULES[name])
+    train(tmp_path / "whole", recipe)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "halves", recipe, compiler=interrupted_after(5))
+    train(tmp_path / "halves", recipe, resume=True)
+    assert_same_training(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_averaged_weights_are_measured_and_kept(tmp_path: Path) -> None:
+    rule = UpdateRule(average=0.5, frozen=("bn1.weight",))
+    recipe = colour_recipe(rate=0.3, rule=rule)
+    result = train(tmp_path / "run", recipe)
+    assert set(result.test) == {"loss", "pixel_accuracy", "ema.loss", "ema.pixel_accuracy"}
+    assert result.test["loss"] != result.test["ema.loss"]
+    checkpoint = load_checkpoint(tmp_path / "run" / "last.safetensors")
+    averages = {name for name in checkpoint.state if name.endswith(".average")}
+    assert averages == {f"{n}.average" for n in ("bn1.bias", "bn1.running_mean", "bn1.running_var", "scale.weight")}
+    averaged = with_averages({**checkpoint.parameters, **checkpoint.state})
+    data = colour_data()
+    prepared = Prepared(data.test, recipe.preparation(data))
+    found = Evaluator(recipe, prepared, REFERENCE.inference, averaged).run(averaged)
+    assert found["loss"] == result.test["ema.loss"]
+
+
+def test_nothing_to_train_and_names_that_are_none(tmp_path: Path) -> None:
+    for rule, text in (
+        (UpdateRule(frozen=("*",)), "every parameter of `Colours` is frozen"),
+        (UpdateRule(frozen=("bn2.*",)), "no parameter's name matches `bn2"),
+    ):
+        with pytest.raises(UserError, match=text):
+            train(tmp_path / "run", colour_recipe(rule=rule))
+
+
+def test_resuming_with_another_rule_is_refused(tmp_path: Path) -> None:
+    train(tmp_path / "run", colour_recipe(epochs=1, rule=UpdateRule(accumulate=2)))
+    with pytest.raises(UserError) as caught:
+        train(tmp_path / "run", colour_recipe(epochs=2), resume=True)
+    assert "'accumulate': 2" in caught.value.diagnostics[0].notes[0]
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
@@ -173,10 +246,8 @@ def test_data_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     recipe, data = colour_recipe(), colour_data()
     run = RunDirectory(tmp_path)
     flat = ArraySplit(data.train.pixels, np.zeros(len(data.train), dtype=np.int64))
-    shifted = colour_recipe(augment=(AugmentStep("shift", {"pixels": 1}),))
     cases = [
         (replace(data, classes=("a", "b")), recipe, Code.DATA_LABELS, "scores 3 classes; colours has 2"),
-        (data, shifted, Code.TRAIN_SETTING, "`shift` would move the pictures but not `label`"),
         (replace(data, train=flat), recipe, Code.DATA_SHAPE, "has a class number a sample"),
     ]
     second = colour_recipe()

@@ -18,7 +18,7 @@ def summary(epoch: int = 3, best: bool = True) -> EpochSummary:
 
 
 def test_a_line_an_epoch() -> None:
-    expected = "epoch  3/12  loss 0.5000  test loss 0.2500  top1 97.22%  mse 1.5000  1.2 s  (best)"
+    expected = "epoch  3/12  loss 0.5000  test loss 0.2500  top1 97.22%  mse 1.5000  1.2 s  busy 100%  (best)"
     assert summary().line() == expected
 
 

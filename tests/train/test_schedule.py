@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from netdsl.train.schedule import Constant, Cosine, Horizon, OneCycle, Schedule, Step
+from netdsl.train.schedule import Constant, Cosine, Exponential, Horizon, MultiStep, OneCycle, Poly, Schedule, Step
 
 HORIZON = Horizon(steps_per_epoch=10, epochs=10)
 
@@ -54,7 +54,49 @@ def test_one_cycle_as_in_pytorch() -> None:
             theirs.step()
 
 
-@pytest.mark.parametrize("schedule", [Constant(3), Step(0.01), Cosine(5), OneCycle(0), OneCycle(1)])
+@pytest.mark.parametrize("kind", ["multistep", "exponential", "poly"])
+def test_further_schedules_as_in_pytorch(kind: str) -> None:
+    """Theirs changes with the epoch (a step here); ours is asked once an epoch, or once a step where it is smooth."""
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    schedulers = torch.optim.lr_scheduler
+    ours, theirs = {
+        "multistep": (MultiStep((2.0, 5.0), 0.5), schedulers.MultiStepLR(optimizer, [2, 5], 0.5)),
+        "exponential": (Exponential(0.8), schedulers.ExponentialLR(optimizer, 0.8)),
+        "poly": (Poly(0.9), schedulers.PolynomialLR(optimizer, HORIZON.epochs, 0.9)),
+    }[kind]
+    for epoch in range(HORIZON.epochs):
+        assert ours.factor(10 * epoch, HORIZON) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+        optimizer.step()
+        theirs.step()
+
+
+def test_smooth_schedules_between_epochs_and_with_warm_up() -> None:
+    assert Exponential(0.25).factor(5, HORIZON) == pytest.approx(0.5)
+    assert factors(MultiStep((1.5,), warmup=1))[:16:5] == pytest.approx([0.1, 0.6, 1, 0.1])
+    warm = factors(Poly(2.0, 0.1, warmup=2))
+    assert warm[19] == warm[20] == 1 and warm[60] == pytest.approx(0.1 + 0.9 * 0.25)
+    assert warm[20:] == sorted(warm[20:], reverse=True)
+
+
+def test_lengths_are_in_updates_where_several_steps_make_one() -> None:
+    quarter = Horizon(10 / 4, 10)
+    assert quarter.steps == 25 and Cosine().factor(10, quarter) == pytest.approx(factors(Cosine())[40])
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Constant(3),
+        Step(0.01),
+        Cosine(5),
+        OneCycle(0),
+        OneCycle(1),
+        MultiStep((0.0, 3.0)),
+        Exponential(0.0),
+        Poly(0.0, 0.5, 5),
+    ],
+)
 def test_trainings_of_one_step_and_odd_settings(schedule: Schedule) -> None:
     for horizon in (Horizon(1, 1), Horizon(3, 2)):
         assert all(0 <= value <= 1 for value in factors(schedule, horizon))

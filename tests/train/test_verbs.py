@@ -68,7 +68,8 @@ def test_training_leaves_its_files_and_says_so(
     config = json.loads(Path("runs/lenet5/config.json").read_text())
     assert (config["seed"], config["batch"], config["arguments"]) == (0, 32, {"classes": 10})
     assert sorted(os.listdir("runs/lenet5")) == [
-        "best.safetensors", "config.json", "curves.png", "last.safetensors", "metrics.jsonl",
+        "best.safetensors", "config.json", "confusion.png", "curves.png", "curves.svg", "last.safetensors",
+        "metrics.jsonl", "mistakes.png",
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from netdsl.reference import ReferenceStep
 from netdsl.train.loop import Compiler
 from netdsl.train.recipe import AugmentStep, Metric, Recipe
 from netdsl.train.schedule import Constant, Schedule
+from netdsl.updates import EVERY_STEP, UpdateRule
 
 SIDE = 3
 
@@ -27,6 +28,8 @@ def colour_recipe(
     rate: float = 0.1,
     schedule: Schedule | None = None,
     augment: tuple[AugmentStep, ...] = (),
+    optimizer: tuple[str, Mapping[str, Any]] = ("sgd", {"momentum": 0.9, "weight_decay": 1e-3}),
+    rule: UpdateRule = EVERY_STEP,
 ) -> Recipe:
     """Tells which colour channel of a pixel is strongest: bn, dropout, scale and shift a channel."""
     graph = Graph("Colours")
@@ -51,13 +54,14 @@ def colour_recipe(
         graph,
         loss,
         ("label",),
-        ("sgd", {"momentum": 0.9, "weight_decay": 1e-3}),
+        optimizer,
         rate,
         batch,
         epochs,
         schedule if schedule is not None else Constant(),
         augment,
         (Metric("pixel_accuracy", "pixel_accuracy", logits, "label"),),
+        rule,
     )
 
 

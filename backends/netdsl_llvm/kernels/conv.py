@@ -6,26 +6,46 @@ from dataclasses import replace
 
 from netdsl.plan.layout import Blocked
 from netdsl.plan.plan import Step, View
+from netdsl_llvm import pixel_lanes
 from netdsl_llvm.codegen import RunBuilder, call_of
 from netdsl_llvm.conv_windows import conv_axes, transposed_conv_axes
 from netdsl_llvm.emit import Value
-from netdsl_llvm.kernels import correlate, grouped
+from netdsl_llvm.kernels import correlate, grouped, pixels, pool, winograd
 from netdsl_llvm.kernels.access import blocked
 from netdsl_llvm.kernels.expression import Epilogue
 from netdsl_llvm.kernels.sliding import Sliding
 from netdsl_llvm.layouts import FilterLayout, GroupedFilter, PackedFilter
 from netdsl_llvm.windows import Axis
+from netdsl_llvm.winograd_filter import WinogradFilter
 
 
 def emit_conv(run: RunBuilder, step: Step) -> None:
     """conv(x, w[, bias])."""
     rows, cols = conv_axes(call_of(step))
-    _emit_phase(run, step, rows, cols)
+    if isinstance(step.inputs[1].layout, WinogradFilter):
+        _emit_winograd(run, step, rows, cols)
+    elif _has_pixel_lanes(run, step):
+        _emit_pixels(run, step, step)
+    else:
+        _emit_phase(run, step, rows, cols)
+
+
+def emit_pooled(run: RunBuilder, step: Step, reader: Step) -> None:
+    """A convolution and the pool that alone reads it; see `netdsl_llvm.pixel_lanes`."""
+    if _has_pixel_lanes(run, step):
+        _emit_pixels(run, step, reader)
+    else:
+        emit_conv(run, step)
+        run.barrier()
+        pool.emit(run, reader)
 
 
 def emit_transposed(run: RunBuilder, step: Step) -> None:
     """deconv(x, w[, bias]) or conv_grad_input(grad, w): one correlation for each phase of the strides."""
     rows, cols = transposed_conv_axes(call_of(step))
+    if isinstance(step.inputs[1].layout, WinogradFilter):
+        _emit_winograd(run, step, rows[0], cols[0])
+        return
     for row_axis in rows:
         for col_axis in cols:
             _emit_phase(run, step, row_axis, col_axis)
@@ -50,6 +70,39 @@ def packed_filter(view: View) -> PackedFilter:
 
 def has_bias(step: Step) -> bool:
     return len(step.inputs) - step.epilogue_inputs == 3
+
+
+def _emit_winograd(run: RunBuilder, step: Step, rows: Axis, cols: Axis) -> None:
+    x, epilogue = blocked(step.inputs[0], run.target.lanes), Epilogue.of(step, run.target.lanes)
+    start = rows.lowest * x.row_stride + cols.lowest * x.block
+    sliding = Sliding.of_axes(x, blocked(step.outputs[0], run.target.lanes), rows, cols, (0, 0), has_bias(step))
+    winograd.emit(run, step, sliding, epilogue, _places(run, step, epilogue, (start, 0, 0), (0, 0)))
+
+
+def _has_pixel_lanes(run: RunBuilder, step: Step) -> bool:
+    x, filter = step.inputs[0].layout, step.inputs[1].layout
+    narrow = isinstance(x, Blocked) and x.block == 1 and isinstance(filter, PackedFilter)
+    return narrow and pixel_lanes.fits(run.target, call_of(step))
+
+
+def _emit_pixels(run: RunBuilder, step: Step, last: Step) -> None:
+    """``last`` is the step itself or the pool behind it."""
+    x, filter = step.inputs[0].layout, packed_filter(step.inputs[1])
+    assert isinstance(x, Blocked)
+    rows, cols = conv_axes(call_of(step))
+    steps = (filter.kernel[1] * filter.tap_stride, filter.tap_stride)
+    sliding = Sliding.of_axes(x, blocked(last.outputs[0], run.target.lanes), rows, cols, steps, has_bias(step))
+    places: dict[str, Value] = {
+        "x": run.k.at(run.pointer(step.inputs[0]), rows.in_first * x.row_stride + cols.in_first),
+        "filter": run.pointer(step.inputs[1]),
+        "y": run.pointer(last.outputs[0]),
+    }
+    if has_bias(step):
+        places["bias"] = run.pointer(step.inputs[2])
+    expr = step.epilogue if step.epilogue_inputs == 0 else None
+    end = Epilogue.of(last if expr is None or last is not step else replace(step, epilogue=None), run.target.lanes)
+    places |= {name: run.pointer(view) for name, view in end.pointers.items()}
+    pixels.call(run, filter, sliding, pixels.Ends(expr, "" if last is step else last.op, end), places)
 
 
 def _emit_phase(run: RunBuilder, step: Step, rows: Axis, cols: Axis) -> None:

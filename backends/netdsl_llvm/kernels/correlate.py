@@ -124,7 +124,7 @@ class _Builder:
         offsets = tuple(i * s.x.h + j * s.x.w for i in range(t.height) for j in range(t.width))
         sums = self._start(t)
         if s.tap_rows.count * s.tap_cols.count:
-            sums = _Accumulation(k, f, s, t.vectors, offsets).over_blocks(x, weights, sums)
+            sums = Accumulation(k, f, s, t.vectors, offsets, k.arg("whole_blocks")).over_blocks(x, weights, sums)
         self._store(t, sums)
 
     def _start(self, t: _Tile) -> list[Value]:
@@ -162,25 +162,29 @@ class _Tile:
 
 
 @dataclass(frozen=True)
-class _Accumulation:
-    """The sums of one tile: ``vectors`` registers of pixels at ``offsets`` from the first, register after register."""
+class Accumulation:
+    """The sums of one tile: ``vectors`` registers of pixels at ``offsets`` from the first, register after register.
+
+    ``whole`` counts the input blocks that are full.
+    """
 
     k: Kernel
     filter: PackedFilter
     s: Sliding
     vectors: int
     offsets: tuple[int, ...]
+    whole: Index
 
     def over_blocks(self, x: Value, weights: Value, sums: list[Value]) -> list[Value]:
         """Over all input blocks; the channels of the last one end where the input does."""
         k, f = self.k, self.filter
-        whole, tail = k.arg("whole_blocks"), _tail(f)
+        tail = _tail(f)
         if f.inputs >= f.block:
-            with k.carried_loop(0, whole, sums) as loop:
+            with k.carried_loop(0, self.whole, sums) as loop:
                 loop.carry(self._over_taps(*self._at_block(x, weights, loop.index), f.block, loop.carried))
             sums = loop.results
         if tail:
-            sums = self._over_taps(*self._at_block(x, weights, whole), tail, sums)
+            sums = self._over_taps(*self._at_block(x, weights, self.whole), tail, sums)
         return sums
 
     def _at_block(self, x: Value, weights: Value, block: Index) -> tuple[Value, Value]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netdsl.ir.scalar import Const, Expr, Var, substitute, variables
+from netdsl.ops.optimizer import find_optimizer
 from netdsl.plan.layout import Blocked, canonical
 from netdsl.plan.plan import Step
 from netdsl_llvm.codegen import RunBuilder, call_of
@@ -33,14 +34,10 @@ def emit_mean_grad(run: RunBuilder, step: Step) -> None:
     emit_map(run, step, [(Var(0) * Const(1.0 / count)) * term])
 
 
-def emit_sgd(run: RunBuilder, step: Step) -> None:
-    """(w, g, m, lr) -> (w', m'); see the op."""
-    w, g, m, lr = (Var(index) for index in range(4))
-    momentum = float(step.attrs["momentum"])
-    direction = g + float(step.attrs["weight_decay"]) * w
-    velocity = momentum * m + direction
-    move = direction + momentum * velocity if step.attrs["nesterov"] else velocity
-    emit_map(run, step, [w - lr * move, velocity])
+def emit_optimizer(run: RunBuilder, step: Step) -> None:
+    """(w, g, states, numbers) -> (w', states') in one pass over the memory; see the op."""
+    op = find_optimizer(step.op)
+    emit_map(run, step, op.expressions(step.attrs, len(step.inputs)))
 
 
 def emit_map(run: RunBuilder, step: Step, results: Sequence[Expr]) -> None:

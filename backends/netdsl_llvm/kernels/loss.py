@@ -52,8 +52,9 @@ def emit(run: RunBuilder, step: Step) -> None:
     labels = Labels.of(step.inputs[1], step.input_types[1], step.attrs.get("ignore"), run.target.lanes)
     pixels = Pixels.of({"logits": step.inputs[0]}, run.target.lanes)
     pointers: dict[str, Any] = {"logits": step.inputs[0], "label": step.inputs[1], "partial": step.scratch}
-    key = digest((pixels.key, labels))
-    run.call(f"cross_entropy_{key}", lambda k: _rows(k, pixels.bound(k), labels), pointers, pixels.space.arguments())
+    smooth = float(step.attrs.get("smooth", 0.0))
+    key, arguments = digest((pixels.key, labels, smooth)), pixels.space.arguments()
+    run.call(f"cross_entropy_{key}", lambda k: _rows(k, pixels.bound(k), labels, smooth), pointers, arguments)
     run.barrier()
     results: dict[str, Any] = {"partial": step.scratch, "y": step.outputs[0]}
     rows = pixels.space.batch * pixels.space.height
@@ -72,7 +73,9 @@ def emit_grad(run: RunBuilder, step: Step) -> None:
     if labels.ignore is not None:
         run.call(f"cross_entropy_count_{key}", lambda k: _count_rows(k, pixels.bound(k), labels), pointers, arguments)
         run.barrier()
-    run.call(f"cross_entropy_grad_{key}", lambda k: _grad(k, pixels.bound(k), labels), pointers, arguments)
+    smooth = float(step.attrs.get("smooth", 0.0))
+    key = digest((key, smooth))
+    run.call(f"cross_entropy_grad_{key}", lambda k: _grad(k, pixels.bound(k), labels, smooth), pointers, arguments)
 
 
 def _log_sum(k: Kernel, pixels: Pixels, n: Index, h: Index, w: Index) -> tuple[Value, Value]:
@@ -90,7 +93,7 @@ def _is_channel(k: Kernel, pixels: Pixels, label: Value) -> Value:
     return k.b.icmp_unsigned("<", label, I32(pixels.channels))
 
 
-def _rows(k: Kernel, pixels: Pixels, labels: Labels) -> None:
+def _rows(k: Kernel, pixels: Pixels, labels: Labels, smooth: float) -> None:
     space = pixels.space
     begin, end = k.share(k.mul(space.batch, space.height))
     with k.loop(begin, end) as row:
@@ -99,21 +102,27 @@ def _rows(k: Kernel, pixels: Pixels, labels: Labels) -> None:
             total, counted = loop.carried
             label = labels.at(k, n, h, loop.index)
             counts = labels.counts(k, label)
-            term = k.b.select(counts, _term(k, pixels, n, h, loop.index, label), k.f(0.0))
+            term = k.b.select(counts, _term(k, pixels, (n, h, loop.index), label, smooth), k.f(0.0))
             one = k.b.select(counts, k.f(1.0), k.f(0.0))
             loop.carry([k.b.fadd(total, term), k.b.fadd(counted, one)])
         for index, value in enumerate(loop.results):
             k.store(value, k.arg("partial"), k.add(k.mul(row, 2), index))
 
 
-def _term(k: Kernel, pixels: Pixels, n: Index, h: Index, w: Index, label: Value) -> Value:
+def _term(k: Kernel, pixels: Pixels, place: tuple[Index, Index, Index], label: Value, smooth: float) -> Value:
+    n, h, w = place
     largest, total = _log_sum(k, pixels, n, h, w)
     valid = _is_channel(k, pixels, label)
     safe = k.b.zext(k.b.select(valid, label, I32(0)), k.i(0).type)
     cb, lane = k.split(safe, k.lanes)
     offset = k.add(pixels.space.accesses["logits"].offset(k, n, cb, h, w), lane)
     chosen = k.load_float(k.arg("logits"), offset)
-    term = k.b.fsub(k.lane(vmath.log(k, total), 0), k.b.fsub(chosen, k.lane(largest, 0)))
+    found = k.b.fsub(chosen, k.lane(largest, 0))
+    if smooth:
+        shifted = pixels.sum(k, lambda cb: pixels.keep(k, k.b.fsub(pixels.load(k, "logits", n, cb, h, w), largest), cb))
+        share = k.b.fmul(k.lane(shifted, 0), k.f(smooth / pixels.channels))
+        found = k.b.fadd(k.b.fmul(found, k.f(1.0 - smooth)), share)
+    term = k.b.fsub(k.lane(vmath.log(k, total), 0), found)
     return k.b.select(valid, term, k.f(float("nan")))
 
 
@@ -152,8 +161,10 @@ def _positions(k: Kernel, pixels: Pixels, labels: Labels) -> Value:
     return k.b.select(k.b.fcmp_ordered("<", counted, k.f(1.0)), k.f(1.0), counted)
 
 
-def _grad(k: Kernel, pixels: Pixels, labels: Labels) -> None:
+def _grad(k: Kernel, pixels: Pixels, labels: Labels, smooth: float) -> None:
     factor = k.splat(k.b.fdiv(k.load_float(k.arg("g")), _positions(k, pixels, labels)))
+    share = smooth / pixels.channels
+    target = k.v(1.0 - smooth + share), k.v(share)
 
     def pixel(n: Index, h: Index, w: Index) -> None:
         label = labels.at(k, n, h, w)
@@ -165,7 +176,7 @@ def _grad(k: Kernel, pixels: Pixels, labels: Labels) -> None:
             first = k.b.trunc(k.i(k.mul(cb, k.lanes)), I32)
             numbers = k.b.add(k.iota(), k.splat(first))
             hit = k.b.icmp_signed("==", numbers, k.splat(label))
-            difference = k.b.fsub(k.b.fdiv(power, total), k.b.select(hit, k.v(1.0), k.v(0.0)))
+            difference = k.b.fsub(k.b.fdiv(power, total), k.b.select(hit, *target))
             result = k.b.select(counts, k.b.fmul(difference, scale), k.v(0.0))
             pixels.store(k, "dx", pixels.keep(k, result, cb), n, cb, h, w)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from netdsl.plan.layout import canonical
@@ -11,6 +12,10 @@ from netdsl_llvm.codegen import RunBuilder
 from netdsl_llvm.emit import FLOAT, Index, Kernel, Value
 from netdsl_llvm.kernels.expression import Epilogue, digest
 from netdsl_llvm.kernels.walk import Walk
+
+Item = Callable[[Index, Index], None]
+Phase = Callable[[Kernel, Walk], Item]
+"""What is done for a channel block and a chunk of its rows."""
 
 _FORWARD = ("y", "mean", "inverse", "new_mean", "new_var")
 
@@ -28,14 +33,20 @@ def emit_train(run: RunBuilder, step: Step) -> None:
     means, squares = step.scratch, run.k.at(run.pointer(step.scratch), walk.items * lanes)
     sums: dict[str, Any] = {"x": operands["x"], "y": results["y"], "means": means, "squares": squares}
     sums |= epilogue.pointers
-    modes = digest(walk.space.modes)
-    run.call(f"bn_sum_{modes}", lambda k: _sum(k, walk.bound(k)), sums, integers)
-    run.barrier()
-    run.call(f"bn_squares_{modes}", lambda k: _squares(k, walk.bound(k)), sums, integers)
-    run.barrier()
-    key = f"bn_normalize_{digest((walk.space.modes, epilogue.key, eps, momentum))}"
+    modes, full = digest(walk.space.modes), digest((walk.space.modes, epilogue.key, eps, momentum))
     pointers = sums | operands | results
-    run.call(key, lambda k: _normalize(k, walk.bound(k), epilogue, eps, momentum), pointers, integers)
+
+    def normalize(k: Kernel, walk: Walk) -> Item:
+        return _normalize(k, walk, epilogue, eps, momentum)
+
+    if walk.divides(run.plan.threads):
+        run.call(f"bn_{full}", _by_block(walk, _sum, _squares, normalize), pointers, integers)
+        return
+    run.call(f"bn_sum_{modes}", _each(walk, _sum), sums, integers)
+    run.barrier()
+    run.call(f"bn_squares_{modes}", _each(walk, _squares), sums, integers)
+    run.barrier()
+    run.call(f"bn_normalize_{full}", _each(walk, normalize), pointers, integers)
 
 
 def emit_grad(run: RunBuilder, step: Step) -> None:
@@ -45,9 +56,32 @@ def emit_grad(run: RunBuilder, step: Step) -> None:
     results = dict(zip(("dx", "dweight", "dbias"), step.outputs, strict=True))
     walk = Walk.over({"g": step.inputs[0], "x": step.inputs[1], "dx": step.outputs[0]}, run.target.lanes)
     pointers: dict[str, Any] = {**operands, "dx": results["dx"], "partial": step.scratch}
-    run.call("bn_grad_sums", lambda k: _grad_sums(k, walk.bound(k)), pointers, walk.arguments())
+    if walk.divides(run.plan.threads):
+        run.call("bn_grad_whole", _by_block(walk, _grad_sums, _grad), pointers | results, walk.arguments())
+        return
+    run.call("bn_grad_sums", _each(walk, _grad_sums), pointers, walk.arguments())
     run.barrier()
-    run.call("bn_grad", lambda k: _grad(k, walk.bound(k)), pointers | results, walk.arguments())
+    run.call("bn_grad", _each(walk, _grad), pointers | results, walk.arguments())
+
+
+def _each(walk: Walk, phase: Phase) -> Callable[[Kernel], None]:
+    """A kernel of one phase, which needs all of the one before."""
+
+    def build(k: Kernel) -> None:
+        bound = walk.bound(k)
+        bound.each(k, phase(k, bound))
+
+    return build
+
+
+def _by_block(walk: Walk, *phases: Phase) -> Callable[[Kernel], None]:
+    """A kernel of all phases, a channel block at a time."""
+
+    def build(k: Kernel) -> None:
+        bound = walk.bound(k)
+        bound.by_block(k, *(phase(k, bound) for phase in phases))
+
+    return build
 
 
 def _count(k: Kernel, walk: Walk) -> Value:
@@ -60,19 +94,19 @@ def _number(k: Kernel, x: Index) -> Value:
     return k.splat(k.b.sitofp(k.i(x), FLOAT))
 
 
-def _sum(k: Kernel, walk: Walk) -> None:
+def _sum(k: Kernel, walk: Walk) -> Item:
     def item(cb: Index, chunk: Index) -> None:
         sums = walk.sum(k, cb, chunk, lambda rows, w: [walk.space.load(k, rows, "x", w)], 1)
         walk.leave(k, k.arg("means"), cb, chunk, sums)
 
-    walk.each(k, item)
+    return item
 
 
 def _mean(k: Kernel, walk: Walk, cb: Index) -> Value:
     return k.b.fdiv(walk.total(k, k.arg("means"), cb, 1)[0], _count(k, walk))
 
 
-def _squares(k: Kernel, walk: Walk) -> None:
+def _squares(k: Kernel, walk: Walk) -> Item:
     """Squared distances from the mean: as sums of squares less the squared mean they would cancel."""
 
     def item(cb: Index, chunk: Index) -> None:
@@ -84,10 +118,10 @@ def _squares(k: Kernel, walk: Walk) -> None:
 
         walk.leave(k, k.arg("squares"), cb, chunk, walk.sum(k, cb, chunk, terms, 1))
 
-    walk.each(k, item)
+    return item
 
 
-def _normalize(k: Kernel, walk: Walk, epilogue: Epilogue, eps: float, momentum: float) -> None:
+def _normalize(k: Kernel, walk: Walk, epilogue: Epilogue, eps: float, momentum: float) -> Item:
     def item(cb: Index, chunk: Index) -> None:
         lane = k.mul(cb, k.lanes)
         mean, squares = _mean(k, walk, cb), walk.total(k, k.arg("squares"), cb, 1)[0]
@@ -110,7 +144,7 @@ def _normalize(k: Kernel, walk: Walk, epilogue: Epilogue, eps: float, momentum: 
 
         walk.pixels(k, cb, chunk, pixel)
 
-    walk.each(k, item)
+    return item
 
 
 def _move_running(k: Kernel, walk: Walk, lane: Index, mean: Value, squares: Value, momentum: float) -> None:
@@ -128,7 +162,7 @@ def _normalized(k: Kernel, walk: Walk, cb: Index, rows: dict[str, Value], w: Ind
     return k.b.fmul(k.b.fsub(walk.space.load(k, rows, "x", w), mean), inverse)
 
 
-def _grad_sums(k: Kernel, walk: Walk) -> None:
+def _grad_sums(k: Kernel, walk: Walk) -> Item:
     def item(cb: Index, chunk: Index) -> None:
         def terms(rows: dict[str, Value], w: Index) -> list[Value]:
             g = walk.space.load(k, rows, "g", w)
@@ -136,10 +170,10 @@ def _grad_sums(k: Kernel, walk: Walk) -> None:
 
         walk.leave(k, k.arg("partial"), cb, chunk, walk.sum(k, cb, chunk, terms, 2))
 
-    walk.each(k, item)
+    return item
 
 
-def _grad(k: Kernel, walk: Walk) -> None:
+def _grad(k: Kernel, walk: Walk) -> Item:
     def item(cb: Index, chunk: Index) -> None:
         lane = k.mul(cb, k.lanes)
         dbias, dweight = walk.total(k, k.arg("partial"), cb, 2)
@@ -157,4 +191,4 @@ def _grad(k: Kernel, walk: Walk) -> None:
 
         walk.pixels(k, cb, chunk, pixel)
 
-    walk.each(k, item)
+    return item

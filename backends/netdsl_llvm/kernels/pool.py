@@ -73,6 +73,10 @@ class Inner:
             stop += 1
         return Inner(first, stop, widest, stride)
 
+    def start(self, k: Kernel, index: Index, spans: Spans) -> Index:
+        """The first column of a window between the edges."""
+        return k.add(k.mul(k.sub(index, self.first), self.stride), spans.starts[self.first])
+
 
 def emit(run: RunBuilder, step: Step) -> None:
     """`maxpool` or `avgpool`, with an epilogue."""
@@ -122,8 +126,7 @@ class _Pool:
 
             edge(0, inner.first)
             with k.loop(inner.first, inner.stop) as w:
-                left = k.add(k.mul(k.sub(w, inner.first), inner.stride), self.columns.starts[inner.first])
-                place(w, left, inner.width)
+                place(w, inner.start(k, w, self.columns), inner.width)
             edge(inner.stop, layout.width)
 
     def _window(self, k: Kernel, x: Value, height: Index, width: Index) -> Value:

@@ -13,7 +13,10 @@ from netdsl_llvm.emit import Index, Kernel, Value
 from netdsl_llvm.kernels.access import Access, blocked, own_access
 from netdsl_llvm.kernels.expression import digest
 from netdsl_llvm.kernels.lookup import FloatTable, IndexTable
-from netdsl_llvm.kernels.pool import Spans, spans_of
+from netdsl_llvm.kernels.pool import Inner, Spans, spans_of
+
+MOST_TAPS = 16
+"""Of a window that is one piece of code without loops: its pixels stay in registers."""
 
 
 def emit_max(run: RunBuilder, step: Step) -> None:
@@ -40,42 +43,92 @@ class _MaxGrad:
     def build(self, k: Kernel) -> None:
         """Work items are maps: windows may share pixels, so a map's windows are added one after the other."""
         layout = self.whole
-        tables = [IndexTable(k, t) for axis in (self.rows, self.columns) for t in (axis.starts, axis.stops)]
+        tops, bottoms = (IndexTable(k, table) for table in (self.rows.starts, self.rows.stops))
+        inner = Inner.of(self.rows)
         begin, end = k.share(layout.batch * layout.blocks)
         with k.loop(begin, end) as item:
             n, cb = k.split(item, layout.blocks)
             with k.loop(0, layout.height) as h, k.loop(0, layout.width) as w:
                 k.store(k.v(0.0), k.arg("dx"), self.dx.offset(k, n, cb, h, w))
-            with k.loop(0, self.windows.height) as oh, k.loop(0, self.windows.width) as ow:
-                top, bottom, left, right = tables[0].at(oh), tables[1].at(oh), tables[2].at(ow), tables[3].at(ow)
-                size = k.sub(bottom, top), k.sub(right, left)
-                g = k.load(k.arg("g"), self.g.offset(k, n, cb, oh, ow))
-                x = k.at(k.arg("x"), self.x.offset(k, n, cb, top, left))
-                dx = k.at(k.arg("dx"), self.dx.offset(k, n, cb, top, left))
-                self._give(k, dx, size, self._first_largest(k, x, size), g)
+
+            def edge(start: int, stop: int) -> None:
+                if start == stop:
+                    return
+                with k.loop(start, stop) as oh:
+                    top = tops.at(oh)
+                    self._row(k, (n, cb, oh), top, k.sub(bottoms.at(oh), top))
+
+            edge(0, inner.first)
+            with k.loop(inner.first, inner.stop) as oh:
+                self._row(k, (n, cb, oh), inner.start(k, oh, self.rows), inner.width)
+            edge(inner.stop, self.windows.height)
+
+    def _row(self, k: Kernel, place: tuple[Index, Index, Index], top: Index, height: Index) -> None:
+        """A row of windows: edges by tables of window limits, the columns between in a loop."""
+        n, cb, oh = place
+        lefts, rights = (IndexTable(k, table) for table in (self.columns.starts, self.columns.stops))
+        inner = Inner.of(self.columns)
+        g = k.at(k.arg("g"), self.g.offset(k, n, cb, oh, 0))
+        x, dx = (
+            k.at(k.arg(name), access.offset(k, n, cb, top, 0)) for name, access in (("x", self.x), ("dx", self.dx))
+        )
+
+        def window(ow: Index, left: Index, width: Index) -> None:
+            taken = k.load(g, k.mul(ow, self.g.w))
+            places = k.at(x, k.mul(left, self.x.w)), k.at(dx, k.mul(left, self.dx.w))
+            if isinstance(height, int) and isinstance(width, int) and height * width <= MOST_TAPS:
+                self._unrolled(k, *places, (height, width), taken)
+            else:
+                self._give(k, places[1], (height, width), self._first_largest(k, places[0], (height, width)), taken)
+
+        def edge(start: int, stop: int) -> None:
+            if start == stop:
+                return
+            with k.loop(start, stop) as ow:
+                left = lefts.at(ow)
+                window(ow, left, k.sub(rights.at(ow), left))
+
+        edge(0, inner.first)
+        with k.loop(inner.first, inner.stop) as ow:
+            window(ow, inner.start(k, ow, self.columns), inner.width)
+        edge(inner.stop, self.windows.width)
+
+    def _unrolled(self, k: Kernel, x: Value, dx: Value, size: tuple[int, int], g: Value) -> None:
+        """One window, tap by tap, without loops."""
+        taps = [(row, column) for row in range(size[0]) for column in range(size[1])]
+        values = [k.load(x, row * self.x.h + column * self.x.w) for row, column in taps]
+        best, chosen = values[0], k.iv(0)
+        for tap, value in enumerate(values[1:], 1):
+            better = _better(k, value, best)
+            best, chosen = k.b.select(better, value, best), k.b.select(better, k.iv(tap), chosen)
+        for tap, (row, column) in enumerate(taps):
+            self._add(k, dx, row * self.dx.h + column * self.dx.w, k.b.icmp_signed("==", chosen, k.iv(tap)), g)
 
     def _first_largest(self, k: Kernel, x: Value, size: tuple[Index, Index]) -> Value:
         """Each lane's tap, counted in row-major order."""
-        b = k.b
         with k.carried_loop(0, size[0], [k.v(float("-inf")), k.iv(0)]) as rows:
             with k.carried_loop(0, size[1], rows.carried) as columns:
                 best, index = columns.carried
                 value = k.load(x, k.add(k.mul(rows.index, self.x.h), k.mul(columns.index, self.x.w)))
-                # larger, or the first NaN
-                better = b.or_(
-                    b.fcmp_ordered(">", value, best),
-                    b.and_(b.fcmp_unordered("uno", value, value), b.fcmp_ordered("ord", best, best)),
-                )
+                better = _better(k, value, best)
                 tap = _tap(k, rows.index, columns.index, size[1])
-                columns.carry([b.select(better, value, best), b.select(better, tap, index)])
+                columns.carry([k.b.select(better, value, best), k.b.select(better, tap, index)])
             rows.carry(columns.results)
         return rows.results[1]
 
     def _give(self, k: Kernel, dx: Value, size: tuple[Index, Index], chosen: Value, g: Value) -> None:
         with k.loop(0, size[0]) as row, k.loop(0, size[1]) as column:
             offset = k.add(k.mul(row, self.dx.h), k.mul(column, self.dx.w))
-            hit = k.b.icmp_signed("==", chosen, _tap(k, row, column, size[1]))
-            k.store(k.b.fadd(k.load(dx, offset), k.b.select(hit, g, k.v(0.0))), dx, offset)
+            self._add(k, dx, offset, k.b.icmp_signed("==", chosen, _tap(k, row, column, size[1])), g)
+
+    def _add(self, k: Kernel, dx: Value, offset: Index, hit: Value, g: Value) -> None:
+        k.store(k.b.fadd(k.load(dx, offset), k.b.select(hit, g, k.v(0.0))), dx, offset)
+
+
+def _better(k: Kernel, value: Value, best: Value) -> Value:
+    """Larger, or the first NaN."""
+    above = k.b.fcmp_unordered(">", value, best)  # or one of them is NaN
+    return k.b.and_(above, k.b.fcmp_ordered("ord", best, best))
 
 
 def _tap(k: Kernel, row: Index, column: Index, width: Index) -> Value:

@@ -24,7 +24,7 @@ def emit_mean_loss(run: RunBuilder, step: Step) -> None:
     assert step.scratch is not None
     layout = blocked(step.inputs[0], run.target.lanes)
     count = layout.batch * step.input_types[0].elements
-    _emit_total(run, step, op.term, ("a", "b"), 1.0 / count)
+    emit_total(run, step, op.term, ("a", "b"), 1.0 / count)
 
 
 def emit_sum_to(run: RunBuilder, step: Step) -> None:
@@ -33,12 +33,12 @@ def emit_sum_to(run: RunBuilder, step: Step) -> None:
     if keeps == _Kept(False, True, False, False):
         _emit_channels(run, step)
     elif keeps == _Kept(False, False, False, False):
-        _emit_total(run, step, Var(0), ("a",), 1.0)
+        emit_total(run, step, Var(0), ("a",), 1.0)
     else:
         _emit_kept(run, step, keeps)
 
 
-def _emit_total(run: RunBuilder, step: Step, term: Expr, names: tuple[str, ...], factor: float) -> None:
+def emit_total(run: RunBuilder, step: Step, term: Expr, names: tuple[str, ...], factor: float) -> None:
     """One number: `factor` times the sum of a term over everything."""
     lanes, views = run.target.lanes, dict(zip(names, step.inputs, strict=True))
     walk = Walk.over(views, lanes)

@@ -40,7 +40,7 @@ def move(run: RunBuilder, plain_view: View, view: View, name: str, rows: Rows) -
     pointers = {"plain": plain_view, "blocked": view}
     integers = dict(zip(_STRIDES, values, strict=True))
     channels, block = layout.channels, layout.block
-    if height * width == 1 and plain.cb_stride == 1:
+    if height * width == 1 and plain.cb_stride == 1 and block == run.target.lanes:
         key, build = f"{name}_vector_{channels}", lambda k: _vectors(k, name, channels)
     else:
         key, build = f"{name}_{channels}_{block}", lambda k: _items(k, channels, block, rows)

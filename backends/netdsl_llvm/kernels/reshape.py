@@ -18,8 +18,13 @@ def emit(run: RunBuilder, step: Step) -> None:
     """The same elements in the same order under another shape."""
     lanes = run.target.lanes
     source, result = (canonical(kind.shape) for kind in (step.input_types[0], step.output_types[0]))
-    x, y = blocked(step.inputs[0], lanes), blocked(step.outputs[0], lanes)
-    if source == result:
+    x, y = step.inputs[0].layout, blocked(step.outputs[0], lanes)
+    assert isinstance(x, Blocked)
+    if x.block == 1 and x.row_stride == x.width and _is_row(y):
+        move(run, _as_vector(step.inputs[0], x, y.channels), step.outputs[0], "load", load_rows)
+    elif x.block != lanes:
+        _emit_elements(run, step, x, y)
+    elif source == result:
         emit_copy(run, step)
     elif _is_row(y):
         move(run, _as_plain(step.outputs[0], y, source), step.inputs[0], "store", store_rows)
@@ -42,6 +47,12 @@ def _as_plain(view: View, layout: Blocked, shape: tuple[int, int, int]) -> View:
     return View(view.region, view.offset, plain, view.dtype)
 
 
+def _as_vector(view: View, layout: Blocked, channels: int) -> View:
+    """A row-major map seen as so many channels."""
+    vector = Blocked(layout.batch, channels, 1, 1, 1, (0, 0, 0, 0), layout.n_stride, 1, 1)
+    return View(view.region, view.offset, vector, view.dtype)
+
+
 def _zero_tail(run: RunBuilder, view: View, layout: Blocked) -> None:
     """Zeros in the pad channels of a row."""
     count = layout.blocks * layout.block - layout.channels
@@ -60,14 +71,16 @@ def _zero_tail(run: RunBuilder, view: View, layout: Blocked) -> None:
 def _emit_elements(run: RunBuilder, step: Step, x: Blocked, y: Blocked) -> None:
     """Element by element, in the order of the result."""
     source, result = own_access(step.inputs[0], x.block), own_access(step.outputs[0], y.block)
-    shape = canonical(step.input_types[0].shape)
+    shape, block = canonical(step.input_types[0].shape), x.block
     pointers: dict[str, Any] = {"x": step.inputs[0], "y": step.outputs[0]}
     run.call(
-        f"reshape_{digest((source, result, shape, y))}", lambda k: _elements(k, source, result, shape, y), pointers
+        f"reshape_{digest((source, block, result, shape, y))}",
+        lambda k: _elements(k, source, block, result, shape, y),
+        pointers,
     )
 
 
-def _elements(k: Kernel, source: Access, result: Access, shape: tuple[int, int, int], y: Blocked) -> None:
+def _elements(k: Kernel, source: Access, block: int, result: Access, shape: tuple[int, int, int], y: Blocked) -> None:
     begin, end = k.share(y.batch * y.blocks * y.height)
     with k.loop(begin, end) as item:
         n, cb, h = k.split(item, y.blocks, y.height)
@@ -78,12 +91,12 @@ def _elements(k: Kernel, source: Access, result: Access, shape: tuple[int, int, 
             k.store(k.v(0.0), k.arg("y"), place)
             with k.loop(0, count) as lane:
                 index = k.add(k.mul(k.add(k.mul(k.add(first, lane), y.height), h), y.width), w)
-                value = k.load_float(k.arg("x"), _element(k, source, shape, n, index))
+                value = k.load_float(k.arg("x"), _element(k, source, block, shape, n, index))
                 k.store(value, k.arg("y"), k.add(place, lane))
 
 
-def _element(k: Kernel, access: Access, shape: tuple[int, int, int], n: Index, index: Index) -> Index:
+def _element(k: Kernel, access: Access, block: int, shape: tuple[int, int, int], n: Index, index: Index) -> Index:
     """Where element `index` of a sample, in row-major order, lies."""
     c, h, w = k.split(index, shape[1], shape[2])
-    cb, lane = k.split(c, k.lanes)
+    cb, lane = k.split(c, block)
     return k.add(access.offset(k, n, cb, h, w), lane)

@@ -66,6 +66,12 @@ class Sliding:
         x_access, y_access = (Access(a.n_stride, a.cb_stride, 0, 0) for a in (x, y))
         return Sliding(y.batch, 1, 1, x_access, y_access, one, one, bias)
 
+    @staticmethod
+    def of_products(pixel: int, block: Index) -> Sliding:
+        """A matrix product: pixels ``pixel`` elements apart, blocks of their channels ``block`` apart."""
+        one, nowhere = Taps(1, 0, 0), Access(0, 0, 0, 0)
+        return Sliding(1, 1, 1, Access(0, block, 0, pixel), nowhere, one, one, bias=False)
+
     @property
     def title(self) -> str:
         """For names of functions."""

@@ -55,6 +55,19 @@ class Walk:
     def bound(self, k: Kernel) -> Walk:
         return Walk(self.space.bound(k), k.arg("chunks"), k.arg("rows_each"))
 
+    def divides(self, threads: int) -> bool:
+        """Whether threads have equal shares where each takes whole channel blocks (of an unbound walk)."""
+        return int(self.space.blocks) % threads == 0
+
+    def by_block(self, k: Kernel, *bodies: Callable[[Index, Index], None]) -> None:
+        """Run each `body(channel block, chunk)` for all chunks of a block before the next body: what one has read of
+        the block the next finds in the cache, and totals of the block need no barrier."""
+        begin, end = k.share(self.space.blocks)
+        with k.loop(begin, end) as cb:
+            for body in bodies:
+                with k.loop(0, self.chunks) as chunk:
+                    body(cb, chunk)
+
     def each(self, k: Kernel, body: Callable[[Index, Index], None]) -> None:
         """Run `body(channel block, chunk)` for this thread's items."""
         begin, end = k.share(k.mul(self.space.blocks, self.chunks))
@@ -85,7 +98,7 @@ class Walk:
         first, end = self.limits(k, chunk)
         with k.carried_loop(first, end, [k.v(0.0)] * count) as rows:
             pointers = self.row(k, rows.index, cb)
-            sums = _sum_row(k, self.space.width, lambda w: terms(pointers, w), count)
+            sums = sum_row(k, self.space.width, lambda w: terms(pointers, w), count)
             rows.carry([k.b.fadd(total, part) for total, part in zip(rows.carried, sums, strict=True)])
         return rows.results
 
@@ -109,7 +122,8 @@ def sum_vectors(k: Kernel, partial: Value, first: Index, length: Index, count: i
     return loop.results
 
 
-def _sum_row(k: Kernel, width: Index, terms: Callable[[Index], list[Value]], count: int) -> list[Value]:
+def sum_row(k: Kernel, width: Index, terms: Callable[[Index], list[Value]], count: int) -> list[Value]:
+    """The sums of `count` terms over 0 ... width - 1, by four interleaved accumulators each."""
     whole = k.mul(k.div(width, _UNROLL), _UNROLL)
     with k.carried_loop(0, whole, [k.v(0.0)] * (count * _UNROLL), _UNROLL) as loop:
         parts = [part for lane in range(_UNROLL) for part in terms(k.add(loop.index, lane))]

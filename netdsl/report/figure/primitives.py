@@ -10,12 +10,13 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Polygon:
-    """A filled face with an outline."""
+    """A filled face with an outline. ``opacity`` is the face's alone: 1 hides what lies behind."""
 
     points: tuple[Point, ...]
     fill: str
     stroke: str
     width: float = 0.8
+    opacity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -29,26 +30,38 @@ class Line:
 
 @dataclass(frozen=True)
 class Circle:
-    """A filled circle with an outline."""
+    """A filled circle with an outline; ``title`` is shown where a viewer has hints."""
 
     center: Point
     radius: float
     fill: str
     stroke: str
+    title: str = ""
 
 
 @dataclass(frozen=True)
 class Text:
-    """One line; ``anchor`` is start or middle, ``at`` lies on its baseline."""
+    """One line; ``anchor`` is start, middle or end, ``at`` lies on its baseline. ``upright`` text runs upwards."""
 
     at: Point
     text: str
     size: float
     color: str
     anchor: str = "middle"
+    upright: bool = False
 
 
-Shape = Polygon | Line | Circle | Text
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file stretched over ``width`` x ``height`` points, each of its pixels a rectangle."""
+
+    corner: Point
+    width: float
+    height: float
+    png: bytes
+
+
+Shape = Polygon | Line | Circle | Text | Picture
 
 
 @dataclass
@@ -67,6 +80,8 @@ def moved(shape: Shape, dx: float, dy: float) -> Shape:
         return replace(shape, points=tuple((x + dx, y + dy) for x, y in shape.points))
     if isinstance(shape, Circle):
         return replace(shape, center=(shape.center[0] + dx, shape.center[1] + dy))
+    if isinstance(shape, Picture):
+        return replace(shape, corner=(shape.corner[0] + dx, shape.corner[1] + dy))
     return replace(shape, at=(shape.at[0] + dx, shape.at[1] + dy))
 
 
@@ -83,6 +98,11 @@ def _bezier(a: Point, b: Point, c: Point, d: Point, t: float) -> Point:
     weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
     x, y = (sum(w * point[axis] for w, point in zip(weights, (a, b, c, d), strict=True)) for axis in (0, 1))
     return x, y
+
+
+def rectangle(left: float, top: float, right: float, bottom: float) -> tuple[Point, ...]:
+    """Its corners."""
+    return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
 def text_width(text: str, size: float) -> float:

@@ -183,7 +183,7 @@ def _extent(result: Figure) -> tuple[float, float, float, float]:
         elif isinstance(shape, Circle):
             (x, y), r = shape.center, shape.radius
             points += [(x - r, y - r), (x + r, y + r)]
-        else:
+        elif isinstance(shape, Text):
             (x, y), width = shape.at, text_width(shape.text, shape.size)
             start = x if shape.anchor == "start" else x - width / 2
             points += [(start, y - shape.size), (start + width, y + 3)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from netdsl.report.figure.primitives import Circle, Figure, Line, Point, Polygon, Shape
+from netdsl.report.figure.primitives import Circle, Figure, Line, Picture, Point, Polygon, Shape, Text
 
 FONTS = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
@@ -27,7 +28,8 @@ def _shape(shape: Shape) -> str:
     if isinstance(shape, Polygon):
         points = _points(shape.points)
         outline = f'stroke="{shape.stroke}" stroke-width="{_number(shape.width)}" stroke-linejoin="round"'
-        return f'<polygon points="{points}" fill="{shape.fill}" {outline}/>'
+        face = f'fill="{shape.fill}"' + (f' fill-opacity="{_number(shape.opacity)}"' if shape.opacity < 1 else "")
+        return f'<polygon points="{points}" {face} {outline}/>'
     if isinstance(shape, Line):
         points = _points(shape.points)
         return (
@@ -35,10 +37,24 @@ def _shape(shape: Shape) -> str:
         )
     if isinstance(shape, Circle):
         x, y = map(_number, shape.center)
-        return f'<circle cx="{x}" cy="{y}" r="{_number(shape.radius)}" fill="{shape.fill}" stroke="{shape.stroke}"/>'
+        radius, title = _number(shape.radius), f"<title>{escape(shape.title)}</title>" if shape.title else ""
+        start = f'<circle cx="{x}" cy="{y}" r="{radius}" fill="{shape.fill}" stroke="{shape.stroke}"'
+        return f"{start}>{title}</circle>" if title else f"{start}/>"
+    return _picture(shape) if isinstance(shape, Picture) else _text(shape)
+
+
+def _text(shape: Text) -> str:
     x, y = map(_number, shape.at)
-    place = f'x="{x}" y="{y}" font-size="{_number(shape.size)}" fill="{shape.color}" text-anchor="{shape.anchor}"'
-    return f"<text {place}>{escape(shape.text)}</text>"
+    place = f'x="{x}" y="{y}"' if not shape.upright else f'transform="translate({x} {y}) rotate(-90)"'
+    look = f'font-size="{_number(shape.size)}" fill="{shape.color}" text-anchor="{shape.anchor}"'
+    return f"<text {place} {look}>{escape(shape.text)}</text>"
+
+
+def _picture(shape: Picture) -> str:
+    (x, y), size = map(_number, shape.corner), f'width="{_number(shape.width)}" height="{_number(shape.height)}"'
+    data = base64.b64encode(shape.png).decode()
+    look = 'preserveAspectRatio="none" style="image-rendering: pixelated"'
+    return f'<image x="{x}" y="{y}" {size} {look} href="data:image/png;base64,{data}"/>'
 
 
 def _points(points: Sequence[Point]) -> str:

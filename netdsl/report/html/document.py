@@ -10,26 +10,30 @@ of a long edge; ``ranks`` of items, and edges [source item, target item, node wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from netdsl.analysis.receptive import number_text
 from netdsl.ir.graph import Graph, Node
 from netdsl.ops.base import get
+from netdsl.plan.peak import Buffer
 from netdsl.report.blocks import Block, Leaf, block_tree, leaves_of, owners
 from netdsl.report.document import number
 from netdsl.report.layered import Edge, arrange
 from netdsl.report.model import Report, Row
+from netdsl.report.peak import Peaks, buffer_name, origin
 from netdsl.report.summary import arguments, summary
 from netdsl.report.text import heading
 from netdsl.report.text import summary as summary_lines
 
 ELEMENT_BYTES = 4
+MOST_HOLDERS = 12
+"""Buffers of a memory peak that are named."""
 
 
-def page_document(graph: Graph, report: Report) -> dict[str, Any]:
-    """The document of one network."""
+def page_document(graph: Graph, report: Report, peaks: Peaks | None = None) -> dict[str, Any]:
+    """The document of one network, with what holds its memory peaks where they are given."""
     leaves = leaves_of(graph)
     index = {leaf: position for position, leaf in enumerate(leaves)}
     places = {leaf.node: position for leaf, position in index.items() if leaf.node is not None}
@@ -46,6 +50,7 @@ def page_document(graph: Graph, report: Report) -> dict[str, Any]:
         },
         "nodes": [_node(leaf, rows, index, places) for leaf in leaves],
         "blocks": _blocks(blocks, index, leaves),
+        "peaks": list(_peaks(peaks, {leaf.name: position for leaf, position in index.items()})) if peaks else [],
         "warnings": [f"{item.code.value}: {item.title}" for item in report.warnings],
     }
 
@@ -107,6 +112,31 @@ def _field(row: Row, places: Mapping[Node, int]) -> dict[str, Any] | None:
         "jump": " × ".join(number_text(extent.jump) for _, extent in axes),
         "start": " × ".join(number_text(extent.start) for _, extent in axes),
     }
+
+
+def _peaks(peaks: Peaks, numbers: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """The largest buffers of each peak that was planned, with the layers to whose values or gradients they belong."""
+    for planned in peaks.planned:
+        peak = planned.peak
+        if peak is None:
+            continue
+        values = [_holder(buffer, numbers) for buffer in peak.buffers[:MOST_HOLDERS]]
+        rest = peak.buffers[MOST_HOLDERS:]
+        for name, size in (
+            (f"{len(rest)} more", sum(buffer.bytes for buffer in rest)),
+            ("between the buffers", peak.between),
+        ):
+            values += [{"name": name, "bytes": size, "node": None, "at": ""}] if size else []
+        step = f"{peak.step + 1} of {peak.steps}: {peak.op} {peak.name}"
+        yield {"kind": planned.kind, "batch": peaks.batch, "bytes": peak.bytes, "step": step, "values": values}
+
+
+def _holder(buffer: Buffer, numbers: Mapping[str, int]) -> dict[str, Any]:
+    last = buffer.values[-1]
+    owner = last.name.partition(".grad.")[0]
+    span = origin(last.spans)
+    at = f"{PurePath(span.source.name).name}:{span.line}" if span else ""
+    return {"name": buffer_name(buffer), "bytes": buffer.bytes, "node": numbers.get(owner), "at": at}
 
 
 # -- blocks ------------------------------------------------------------------------------------------

@@ -311,7 +311,8 @@
       if (labelled.has(key) || block.items[source][0] === "in" || block.items[target][0] === "out") continue;
       labelled.add(key);
       const box = boxes[source];
-      make("text", { class: "flow", x: x + box.x + from + 6, y: y + box.y + box.h + 13 }, words, sizes(NODES[v].shape));
+      const flow = make("text", { class: "flow", x: x + box.x + from + 6, y: y + box.y + box.h + 13 }, words, sizes(NODES[v].shape));
+      flow.addEventListener("pointerenter", () => followValue(v));
     }
     block.items.forEach(([kind, id], item) => {
       const box = boxes[item];
@@ -349,6 +350,24 @@
     const edge = { v, targetKey, parts: [make("path", { class: "edge", d: path }, parent)] };
     if (!end.thin) edge.parts.push(make("path", { class: "tip", d: `M${round(px - 4)} ${round(py - 1)}h8l-4 6z` }, parent));
     edges.push(edge);
+    const hit = make("path", { class: "hit", d: path }, parent);
+    make("title", {}, hit, flowWords(v));
+    hit.addEventListener("pointerenter", () => followValue(v));
+  }
+
+  function flowWords(v) {
+    const elements = NODES[v].shape.reduce((product, length) => product * length, 1);
+    return `${NODES[v].name}: ${sizes(NODES[v].shape)}, ${bytes(4 * elements)} a sample`;
+  }
+
+  /** The arrows that carry a value, and what is said of the layer that gives it. */
+  function followValue(v) {
+    details.replaceChildren();
+    describeNode(NODES[v]);
+    drawField(NODES[v]);
+    for (const edge of edges) {
+      for (const part of edge.parts) part.classList.toggle("hot", edge.v === v);
+    }
   }
 
   function round(value) {
@@ -409,16 +428,19 @@
   /** Three bars on each card, each measure as a share of the largest among the cards in sight. */
   function drawBars() {
     const valued = cards.filter((found) => found.values);
-    for (const [position, [name]] of MEASURES.entries()) {
+    for (const [position, [name, words]] of MEASURES.entries()) {
       const most = Math.max(1, ...valued.map((found) => found.values[name]));
       for (const found of valued) {
         const low = found.h === CARD.low;
         const [height, step] = low ? [3, 6] : [5, 9];
         const y = found.y + (low ? 6 : 10) + position * step;
         const x = found.x + found.w - 58;
-        make("rect", { class: "track", x, y, width: 48, height, rx: height / 2 }, found.element);
+        const track = make("rect", { class: "track", x, y, width: 48, height, rx: height / 2 }, found.element);
+        make("title", {}, track, `${words}: ${amount(name, found.values[name])}`);
         const width = 48 * found.values[name] / most;
-        if (width > 0) make("rect", { class: name, x, y, width: Math.max(1, round(width)), height, rx: Math.min(height, width) / 2 }, found.element);
+        if (width <= 0) continue;
+        const bar = make("rect", { class: name, x, y, width: Math.max(1, round(width)), height, rx: Math.min(height, width) / 2 }, found.element);
+        make("title", {}, bar, `${words}: ${amount(name, found.values[name])}`);
       }
     }
   }
@@ -692,6 +714,29 @@
     html("span", row, name === "bytes" ? bytes(DATA.totals.bytes) : count(DATA.totals[name]));
   }
   html("p", legend, "Bars compare the cards in sight. Memory: what layers give, for one sample.");
+  const peakPanel = document.getElementById("peak");
+  for (const peak of DATA.peaks) {
+    html("h2", peakPanel, `Memory peak of ${peak.kind}: ${bytes(peak.bytes)}`);
+    html("p", peakPanel, `at batch ${peak.batch}, in step ${peak.step}`);
+    for (const value of peak.values) describeHolder(peak, value);
+  }
+
+  /** A row of the peak: a button that goes to the layer, and its part of the whole as a bar. */
+  function describeHolder(peak, value) {
+    const known = value.node !== null;
+    const row = html(known ? "button" : "div", peakPanel, undefined, "holder");
+    if (known) {
+      row.type = "button";
+      row.title = `${value.name}${value.at ? `, written at ${value.at}` : ""}: ${count(value.bytes)} bytes`;
+      row.addEventListener("click", () => choose(inSight(`n${value.node}`), true));
+    }
+    html("span", row, value.name);
+    const bar = make("svg", { "aria-hidden": "true", preserveAspectRatio: "none", viewBox: "0 0 100 8" }, row);
+    make("rect", { class: "track", width: 100, height: 8, rx: 4 }, bar);
+    make("rect", { class: "bytes", width: 100 * value.bytes / peak.bytes, height: 8 }, bar);
+    html("span", row, bytes(value.bytes));
+  }
+
   const summary = document.getElementById("summary");
   html("h2", summary, "The whole network");
   for (const line of [...DATA.summary, ...DATA.warnings]) html("p", summary, line);

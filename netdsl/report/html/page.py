@@ -17,14 +17,15 @@ from typing import Any
 from netdsl.ir.graph import Graph
 from netdsl.report.html.document import page_document
 from netdsl.report.model import Report
+from netdsl.report.peak import Peaks
 
 ENDS = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 """Characters that could end a data element, as JSON escapes."""
 
 
-def html_page(graph: Graph, report: Report) -> str:
-    """The whole page."""
-    return render(page_document(graph, report))
+def html_page(graph: Graph, report: Report, peaks: Peaks | None = None) -> str:
+    """The whole page; with ``peaks`` it also shows what holds them."""
+    return render(page_document(graph, report, peaks))
 
 
 def render(document: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from netdsl.ir.scalar import Expr
 from netdsl.ir.types import TensorType
 from netdsl.plan.layout import Blocked, Layout
 from netdsl.plan.plan import Plan, Region, Step, View
-from netdsl_llvm.codegen import ENTRY, FIRST_ARRAY_SLOT, RunBuilder
+from netdsl_llvm.codegen import ARENA_SLOT, ENTRY, FIRST_ARRAY_SLOT, RunBuilder
 from netdsl_llvm.compile import load, object_code
 from netdsl_llvm.memory import aligned_zeros
 from netdsl_llvm.target import Target
@@ -72,23 +72,27 @@ def compile_step(
     output: Operand,
     epilogue: Expr | None = None,
     epilogue_inputs: int = 0,
+    scratch: int = 0,
+    threads: int = 2,
 ) -> Compiled:
-    """The step with its operands in memory, ready to run."""
-    plan = Plan("harness", target.name, 1, 1)
+    """The step with its operands in memory, and ``scratch`` elements of working memory, ready to run."""
+    plan = Plan("harness", target.name, batch=1, threads=threads)
     plan.inputs = [(str(i), operand.type) for i, operand in enumerate(inputs)]
     views = [View(Region.INPUT, i, operand.layout) for i, operand in enumerate(inputs)]
     result = View(Region.OUTPUT, 0, output.layout)
     types = tuple(operand.type for operand in inputs)
-    step = Step(op, op, attrs, tuple(views), (result,), types, (output.type,), epilogue, epilogue_inputs)
+    work = View(Region.ARENA, 0, None) if scratch else None
+    step = Step(op, op, attrs, tuple(views), (result,), types, (output.type,), epilogue, epilogue_inputs, work)
     run = RunBuilder(plan, target)
     emit(run, step)
     loaded = load(object_code(run.finish(), target), [ENTRY])
     prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
     operands = [*inputs, output]
-    memory = [operand.packed() for operand in operands]
+    memory = [operand.packed() for operand in operands] + [aligned_zeros(scratch)]
     arguments = np.zeros(FIRST_ARRAY_SLOT + len(operands), np.int64)
-    for i, (operand, flat) in enumerate(zip(operands, memory, strict=True)):
+    for i, (operand, flat) in enumerate(zip(operands, memory, strict=False)):
         arguments[FIRST_ARRAY_SLOT + i] = flat.ctypes.data + 4 * operand.origin
+    arguments[ARENA_SLOT] = memory[-1].ctypes.data
     return Compiled(prototype(loaded.address(ENTRY)), memory, operands, arguments, loaded, len(inputs))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from netdsl.ir.types import TensorType
+from netdsl.ops import builder
 from tests.backends.llvm.harness import TARGETS, check, compiled, random_arrays, single_op, spread
 
 PARTS = [(3, 5), (16, 7, 20), (1, 1, 1), (40, 8), (5, 33, 2), (8, 4, 12)]
@@ -69,6 +70,25 @@ RESHAPES = [
 @pytest.mark.parametrize(("before", "after"), RESHAPES, ids=str)
 def test_reshape(before: tuple[int, ...], after: tuple[int, ...], target: str) -> None:
     check("reshape", {"shape": after}, [TensorType(before)], target=target, batch=3)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("size", [(5, 7), (1, 1), (4, 8), (28, 28)], ids=str)
+def test_flatten_one_channel(size: tuple[int, int], target: str) -> None:
+    check("flatten", {}, [TensorType((1, *size))], target=target, batch=3, threads=2)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_flatten_what_lies_within_a_border(target: str) -> None:
+    """A convolution that pads reads the same input."""
+    graph = single_op("flatten", {}, [TensorType((1, 6, 7))])
+    b = builder(graph)
+    weight = b.input("w", TensorType((2, 1, 3, 3), False))
+    attrs = {"channels": 2, "kernel": (3, 3), "pad": (1, 1, 1, 1), "bias": False}
+    graph.outputs["maps"] = b.op("conv", [graph.inputs[0].output, weight], attrs, name="conv").output
+    arrays = random_arrays([node.output.type for node in graph.inputs], 2)
+    got = compiled(graph, target, 2).run(arrays)["y0"]
+    assert np.array_equal(got, arrays[0].reshape(2, 42))
 
 
 def test_flatten_keeps_class_numbers() -> None:

@@ -13,8 +13,9 @@ from llvmlite import ir
 
 from netdsl_llvm.compile import Loaded, load, object_code
 from netdsl_llvm.emit import I64, POINTER, VOID, Kernel, ModuleBuilder
+from netdsl_llvm.entry import BARRIER_BYTES
 from netdsl_llvm.pool import process_pool
-from netdsl_llvm.sync import BARRIER_BYTES, byte_offset, emit_barrier
+from netdsl_llvm.sync import byte_offset, emit_barrier
 from netdsl_llvm.target import Target
 
 ITEMS, ROUNDS = 37, 20

@@ -1,0 +1,67 @@
+"""What a net answered for each sample of a test set: how often which class was taken for which, and its mistakes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.data.base import Data
+from netdsl.data.targets import class_names
+from netdsl.metrics import confusion_matrix
+from netdsl.train.recipe import Metric, Recipe
+from netdsl.train.together import probabilities_of
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Test sample ``index`` is of class ``true`` and was taken for ``taken``, with this probability."""
+
+    index: int
+    true: int
+    taken: int
+    probability: float
+
+
+@dataclass
+class Answers:
+    """``confusion`` [classes, classes] counts true class by predicted class, of samples or of pixels; ``mistakes`` are
+    of samples only."""
+
+    names: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    mistakes: list[Mistake] = field(default_factory=list)
+    _seen: int = 0
+
+    def add(self, metric: Metric, scores: NDArray[Any], labels: NDArray[Any]) -> None:
+        """A batch's scores [N, C, ...] and labels [N, ...]; batches come in the order of the samples."""
+        self.confusion += confusion_matrix(scores, labels, len(self.names), metric.ignore)
+        if metric.kind != "top":
+            return
+        found = probabilities_of(scores, metric).reshape(len(labels), -1)
+        taken = found.argmax(axis=1)
+        for place in np.flatnonzero(taken != labels).tolist():
+            probability = float(found[place, taken[place]])
+            self.mistakes.append(Mistake(self._seen + place, int(labels[place]), int(taken[place]), probability))
+        self._seen += len(labels)
+
+    def worst(self, count: int) -> list[Mistake]:
+        """The mistakes that were made with the greatest confidence."""
+        return sorted(self.mistakes, key=lambda mistake: (-mistake.probability, mistake.index))[:count]
+
+
+def no_answers(recipe: Recipe, data: Data) -> Answers | None:
+    """Answers to be filled; None where the first metric does not rank classes."""
+    names = ranked_names(recipe, data)
+    return Answers(names, np.zeros((len(names), len(names)), dtype=np.int64)) if names else None
+
+
+def ranked_names(recipe: Recipe, data: Data) -> tuple[str, ...]:
+    """The classes that the first metric ranks; none if it ranks none."""
+    if not recipe.metrics or recipe.metrics[0].kind == "mean":
+        return ()
+    kind = recipe.kinds()[recipe.metrics[0].target]
+    assert kind is not None, "fit_data.check_targets refuses targets that no data have"
+    return class_names(data, kind)

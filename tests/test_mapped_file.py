@@ -1,0 +1,79 @@
+"""Arrays in mapped files: views without a copy, whose memory can be given back at any time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netdsl.mapped_file import MappedFile, is_intact, release
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "numbers"
+    path.write_bytes(np.arange(50_000, dtype="<f4").tobytes())
+    return path
+
+
+def test_an_array_is_a_read_only_view(path: Path) -> None:
+    array = MappedFile.open(path).array("<f4", (10, 20), 4 * 100)
+    np.testing.assert_array_equal(array, np.arange(100, 300).reshape(10, 20))
+    with pytest.raises(ValueError, match="read-only"):
+        array[0, 0] = 1
+
+
+@pytest.mark.parametrize(("shape", "start"), [((50_001,), 0), ((2,), 4 * 49_999), ((1,), -4), ((1,), 1 << 40)])
+def test_what_does_not_lie_in_the_file_is_refused(shape: tuple[int, ...], start: int, path: Path) -> None:
+    with pytest.raises(ValueError, match=r"buffer|offset"):
+        MappedFile.open(path).array("<f4", shape, start)
+
+
+def test_empty_arrays_and_files(path: Path) -> None:
+    file = MappedFile.open(path)
+    assert file.array("<f4", (0, 3), 200_000).shape == (0, 3)
+    release(file.array("<f4", (0, 3), 0))
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="empty"):
+        MappedFile.open(path)
+
+
+def test_released_memory_is_read_again(path: Path) -> None:
+    array = MappedFile.open(path).array("<f4", (50_000,), 0)
+    view = array[7::3].reshape(-1, 1)
+    expected = view.copy()
+    release(view)
+    np.testing.assert_array_equal(view, expected)
+
+
+def test_writing_into_the_file_is_noticed(path: Path) -> None:
+    array = MappedFile.open(path).array("<f4", (5,), 0)
+    assert is_intact(array[1:3])
+    path.write_bytes(b"")
+    assert not is_intact(array[1:3])
+    path.unlink()
+    assert is_intact(array)  # nobody can reach it any more
+    assert is_intact(np.ones(3))
+
+
+def test_a_file_that_takes_the_name_changes_nothing(path: Path) -> None:
+    array = MappedFile.open(path).array("<f4", (5,), 0)
+    release(array)
+    other = path.with_name("other")
+    other.write_bytes(bytes(200_000))
+    other.replace(path)
+    assert is_intact(array)
+    np.testing.assert_array_equal(array, np.arange(5))
+
+
+def test_other_arrays_are_left_alone(tmp_path: Path) -> None:
+    """A private map that was written to would lose what was written."""
+    plain = np.arange(5000.0)
+    plain.tofile(tmp_path / "m")
+    private = np.memmap(tmp_path / "m", np.float64, mode="c")
+    private[:] = 7
+    for array in (plain, private, private[3:]):
+        before = array.copy()
+        release(array)
+        np.testing.assert_array_equal(array, before)

@@ -1,0 +1,122 @@
+"""Records behave as frozen dataclasses do."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, asdict, field, fields, replace
+
+import pytest
+
+from netdsl.record import record
+
+
+@record
+class Point:
+    """A record with a default."""
+
+    x: int
+    y: int = 2
+
+
+@record
+class Named(Point):
+    """Fields of its own come after those of the base."""
+
+    names: list[str] = field(default_factory=list, compare=False)
+
+
+@record(kw_only=True)
+class Strict(Point):
+    z: int
+
+
+@record(frozen=False)
+class Loose:
+    items: list[int] = field(default_factory=list)
+    count: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        self.count = len(self.items)
+
+
+@record(eq=False)
+class Single:
+    x: int
+
+
+def test_arguments_and_defaults() -> None:
+    assert Point(1) == Point(1, 2) == Point(x=1) == Point(y=2, x=1) != Point(2)
+    assert Named(1, names=["a"]) == Named(1, 2, []) != Point(1)
+    assert Strict(1, z=3).z == 3 and Strict(1, 5, z=3).y == 5
+    assert Loose([1, 2]).count == 2 and Loose().items is not Loose().items
+
+
+@pytest.mark.parametrize("wrong", ["Point()", "Point(1, 2, 3)", "Point(1, x=1)", "Point(1, w=1)", "Strict(1, 2, 3)"])
+def test_wrong_arguments(wrong: str) -> None:
+    with pytest.raises(TypeError, match=r"Point\(\)|Strict\(\)"):
+        eval(wrong)
+
+
+def test_equality_and_hash() -> None:
+    assert hash(Point(1)) == hash(Point(1, 2)) and {Point(1): 5}[Point(1, 2)] == 5
+    assert hash(Named(1, 2, ["a"])) == hash(Named(1))
+    assert Single(1) != Single(1) and hash(Single(1)) != hash(Single(1))
+    assert Loose([1]) == Loose([1])
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Loose())
+
+
+def test_frozen() -> None:
+    point, loose = Point(1), Loose()
+    with pytest.raises(FrozenInstanceError):
+        point.x = 3  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        del point.x
+    loose.count = 7
+    assert loose.count == 7
+
+
+def test_what_dataclasses_do() -> None:
+    assert replace(Point(1), y=5) == Point(1, 5)
+    assert asdict(Named(1, names=["a"])) == {"x": 1, "y": 2, "names": ["a"]}
+    assert [item.name for item in fields(Named)] == ["x", "y", "names"]
+    assert repr(Point(1)) == "Point(x=1, y=2)" and repr(Loose([1])) == "Loose(items=[1])"
+    match Point(3, 4):
+        case Point(x, y):
+            assert (x, y) == (3, 4)
+
+
+def test_copies() -> None:
+    assert copy.copy(Point(1)) == Point(1) == pickle.loads(pickle.dumps(Point(1)))
+    assert copy.deepcopy(Named(1, 2, ["a"])).names == ["a"]
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+@record
+class Rule:
+    """A field that is a function, with a default."""
+
+    change: Callable[[int], int] = double
+
+
+def test_a_function_left_out_is_no_method() -> None:
+    assert Rule().change(3) == Rule(double).change(3) == 6
+    assert replace(Rule()).change(3) == 6 and Rule() == Rule(double)
+
+
+def _twice(number: int) -> int:
+    return 2 * number
+
+
+@record
+class _Rule:
+    apply: Callable[[int], int] = _twice
+
+
+def test_a_function_as_default_is_a_field_and_no_method() -> None:
+    assert _Rule().apply(3) == 6
