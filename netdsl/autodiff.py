@@ -63,6 +63,31 @@ def training_graph(
     return step
 
 
+def gradient_graph(
+    graph: Graph,
+    loss: Value,
+    *,
+    rule: UpdateRule = EVERY_STEP,
+    outputs: Mapping[str, Value] | None = None,
+    prefix: str = "gradient:",
+) -> Graph:
+    """What a training step computes before it updates anything: the outputs ``loss``, those asked for (as values of
+    ``graph``, in their training forms), and the gradient of each trained parameter under ``prefix`` and its name.
+
+    Parameters that the loss does not depend on have none. Inputs that nothing reads are left away.
+    """
+    step, table, _ = _training_forms(graph, rule)
+    params = [table[node.output] for node in graph.params]
+    trained = [value for value in params if value.node.attrs.get("trainable", True) and not rule.freezes(value.name)]
+    found = gradients(step, table[loss], trained)
+    step.outputs = {"loss": table[loss], **{name: table[value] for name, value in (outputs or {}).items()}}
+    step.outputs |= {prefix + param.name: gradient for param, gradient in found.items()}
+    step.prune()
+    read = {value.node for node in step.nodes for value in node.inputs}
+    step.remove([node for node in step.inputs if node not in read])
+    return step
+
+
 def _training_forms(graph: Graph, rule: UpdateRule) -> tuple[Graph, dict[Value, Value], TrainingContext]:
     """A copy whose layers are replaced by their training forms, and the map from old values to new."""
     step = Graph(graph.name)

@@ -19,6 +19,7 @@ from netdsl.train.checkpoint import STATE_PREFIX, Checkpoint, load_checkpoint
 from netdsl.train.find_rate import RateCurve, find_rate
 from netdsl.train.fit_data import check_rule
 from netdsl.train.from_spec import recipe_of
+from netdsl.train.inspection import Looks
 from netdsl.train.loop import Compiler, Loop, Rehearsal, Result
 from netdsl.train.overfit import Overfit, overfit
 from netdsl.train.recipe import Recipe
@@ -69,8 +70,9 @@ class Trainer:
     are, and ``rates`` are factors on the learning rate of those that match (both beside what the file says).
     ``workers`` threads prepare batches; ``saving`` says when to save beside the end of an epoch. Equal arguments give
     equal bits, whatever ``threads``, ``workers`` and ``saving``. ``nan_check`` looks at all parameters after each step,
-    and names the node where a number ceases to be finite; ``replay`` stands before the step that it ended at, for
-    `rehearse` to take. ``command`` is the command line, for the record.
+    and names the node where a number ceases to be finite; ``looks`` says at which steps to look into the layers
+    (:mod:`netdsl.train.inspection`), which changes no bit either; ``replay`` stands before the step that it
+    ended at, for `rehearse` to take. ``command`` is the command line, for the record.
 
     Raises UserError for anything that does not fit, ValueError for numbers out of range. Nothing is written
     before everything is checked and compiled.
@@ -95,6 +97,7 @@ class Trainer:
         workers: int | None = None,
         saving: Saving = Saving(),  # noqa: B008  (frozen)
         nan_check: bool = False,
+        looks: Looks | None = None,
         replay: bool = False,
         command: Sequence[str] = (),
         reporter: Reporter | None = None,
@@ -115,6 +118,7 @@ class Trainer:
         name = run_name(self.model.name)
         checkpoint: Checkpoint | None = None
         self._command = tuple(command)
+        self.inspects = looks is not None
         if replay:
             self.run = RunDirectory.with_failure(Path(out) if out is not None else RunDirectory.newest(RUNS, name))
             checkpoint = load_checkpoint(self.run.failed)
@@ -135,6 +139,7 @@ class Trainer:
             workers=workers,
             saving=saving,
             nan_check=nan_check,
+            looks=looks,
         )
 
     @property

@@ -21,6 +21,7 @@ from netdsl.train.checkpoint import Checkpoint, Progress
 from netdsl.train.evaluate import Evaluator, primary, step_inputs
 from netdsl.train.feeding import training_batches
 from netdsl.train.fit_data import check_batch, check_rule, check_targets
+from netdsl.train.inspection import SCHEMA, Inspector, Looks
 from netdsl.train.interrupt import StopRequest
 from netdsl.train.nan_check import BadNode, Watch
 from netdsl.train.progress import EpochSummary, Reporter, Silent
@@ -90,6 +91,7 @@ class Loop:
         workers: int | None = None,
         saving: Saving = Saving(),  # noqa: B008  (frozen)
         nan_check: bool = False,
+        looks: Looks | None = None,
     ) -> None:
         check_targets(recipe, data)
         self._saving, self._clock = saving, SavingClock(saving.every)
@@ -112,6 +114,7 @@ class Loop:
         self._step_names = {node.name for node in graph.params}
         self._executor = compiler.training(graph, self._of_step(parameters), recipe.batch)
         self._watch = Watch(graph, self._executor) if nan_check else None
+        self._inspector = Inspector(recipe, compiler.inference, parameters, looks) if looks is not None else None
         prepared = Prepared(data.test, self._preparation)
         self._evaluator = Evaluator(recipe, prepared, compiler.inference, parameters)
         self._test: Mapping[str, float] = self._last_test()
@@ -174,12 +177,28 @@ class Loop:
         update = progress.step // self._recipe.rule.accumulate
         rate = self._recipe.rate * self._recipe.schedule.factor(update, self._horizon)
         inputs = step_inputs(self._recipe, batch, rate, progress.step, self._seed)
+        before = self._executor.get_parameters() if self._looks_next() else None
         loss = float(self._executor.step(inputs)["loss"])
         progress.step += 1
         progress.epoch_step += 1
         if not (np.isfinite(loss) if self._watch is None else self._watch.is_finite(loss)):
             raise self._not_finite(loss, rate, self._watch.find(inputs) if self._watch is not None else None)
+        if before is not None:
+            self._inspect(inputs, before, loss, rate)
         return loss, rate
+
+    def _looks_next(self) -> bool:
+        return self._inspector is not None and self._inspector.looks.wants(self._progress, self._batches.steps)
+
+    def _inspect(self, inputs: Mapping[str, Array], before: Mapping[str, Array], loss: float, rate: float) -> None:
+        """Write what there is to see of the step that was just taken."""
+        assert self._inspector is not None
+        progress = self._progress
+        layers = self._inspector.look(inputs, before, self._executor.get_parameters())
+        at = progress.epoch + progress.epoch_step / self._batches.steps
+        self._run.add_inspection(
+            {"schema": SCHEMA, "step": progress.step, "at": at, "loss": loss, "lr": rate, "layers": layers}
+        )
 
     def _step(self, batch: Batch) -> None:
         progress = self._progress
@@ -225,6 +244,8 @@ class Loop:
         self._save_last()
         shown = recipe.metrics[0].name if recipe.metrics else None
         self._run.draw_curves(shown, shown in recipe.shares())
+        if self._inspector is not None:
+            self._run.draw_inspections(recipe.graph.name)
         if answers is not None:
             self._run.draw_answers(answers, self._data.test)
         self.reporter.end_epoch(

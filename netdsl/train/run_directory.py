@@ -22,6 +22,7 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 _CONFIG, _METRICS, _CURVES = "config.json", "metrics.jsonl", "curves.png"
 _CURVES_SVG, _CONFUSION, _MISTAKES = "curves.svg", "confusion.png", "mistakes.png"
 _FAILED = "failed.safetensors"
+_INSPECTIONS, _INSPECTIONS_SVG = "inspect.jsonl", "inspect.svg"
 
 Record = dict[str, Any]
 
@@ -150,6 +151,15 @@ class RunDirectory:
         """The worst of them, where there are any."""
         return self.path / _MISTAKES
 
+    @property
+    def inspections(self) -> Path:
+        """What was seen of each layer at some steps, a line each, where the training is inspected."""
+        return self.path / _INSPECTIONS
+
+    @property
+    def inspections_picture(self) -> Path:
+        return self.path / _INSPECTIONS_SVG
+
     def remove_if_empty(self) -> None:
         """Take the folder away again if nothing was written to it."""
         with contextlib.suppress(OSError):
@@ -160,32 +170,26 @@ class RunDirectory:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line to `metrics.jsonl`, so that it is there even if the process dies next."""
-        try:
-            with self.metrics.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise not_writable(self.metrics, error) from error
+        _append(self.metrics, record)
+
+    def add_inspection(self, record: Mapping[str, Any]) -> None:
+        """Add one line to `inspect.jsonl`."""
+        _append(self.inspections, record)
 
     def records(self) -> list[Record]:
         """The whole lines of `metrics.jsonl`; a last one that a kill cut short does not count."""
-        if not self.metrics.is_file():
-            return []
-        records = []
-        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                break
-            if not isinstance(record, dict) or not isinstance(record.get("step"), int):
-                break
-            records.append(record)
-        return records
+        return _records(self.metrics)
+
+    def inspected(self) -> list[Record]:
+        """The whole lines of `inspect.jsonl`, likewise."""
+        return _records(self.inspections)
 
     def cut(self, step: int) -> None:
-        """Drop what `metrics.jsonl` says of later steps than ``step``: they will be taken again."""
-        kept = [record for record in self.records() if record["step"] <= step]
-        lines = "".join(json.dumps(record) + "\n" for record in kept)
-        write_atomically(self.metrics, lines.encode())
+        """Drop what the records say of later steps than ``step``: they will be taken again."""
+        for path in (self.metrics, self.inspections):
+            if path.is_file():
+                kept = [record for record in _records(path) if record["step"] <= step]
+                write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
 
     def draw_curves(self, metric: str | None, percent: bool) -> None:
         """Draw what `metrics.jsonl` holds; see :mod:`netdsl.train.curves`."""
@@ -194,6 +198,15 @@ class RunDirectory:
         png, svg = training_curves(self.records(), metric, percent)
         write_atomically(self.curves, png)
         write_atomically(self.path / _CURVES_SVG, svg)
+
+    def draw_inspections(self, net: str) -> None:
+        """Draw what `inspect.jsonl` holds; see :mod:`netdsl.train.inspection_figure`."""
+        from netdsl.report.figure.svg import svg
+        from netdsl.train.inspection_figure import inspection_figure
+
+        records = self.inspected()
+        if records:
+            write_atomically(self.inspections_picture, svg(inspection_figure(records, net)).encode())
 
     def draw_answers(self, answers: Answers, test: Split) -> None:
         """Draw what was answered for the test set; see :mod:`netdsl.train.answer_pictures`."""
@@ -205,3 +218,26 @@ class RunDirectory:
             self.mistakes.unlink(missing_ok=True)
         else:
             write_atomically(self.mistakes, picture)
+
+
+def _append(path: Path, record: Mapping[str, Any]) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+    except OSError as error:
+        raise not_writable(path, error) from error
+
+
+def _records(path: Path) -> list[Record]:
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            break
+        records.append(record)
+    return records
