@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from netdsl.cli.common import (
-    Assignment,
-    Session,
-    batch_option,
-    json_option,
-    math_option,
-    network_options,
-    origin_of,
-    print_json,
-    session_of,
-    target_option,
-    threads_option,
-    write_output,
-)
-from netdsl.driver import Build, load, usable_cores
+from netdsl.cli.common import Session, print_json, session_of, write_output
+from netdsl.cli.options import build_options, json_option, network_options
+from netdsl.driver import Build, Origin, load, usable_cores
 
 if TYPE_CHECKING:
     from netdsl.bench.measure import Bench
@@ -56,10 +45,7 @@ Examples:
 """
 )
 @network_options
-@batch_option(1)
-@target_option
-@threads_option
-@math_option
+@build_options(batch=1, math=True)
 @click.option(
     "--rounds", type=click.IntRange(2, MAX_ROUNDS), default=30, show_default=True, metavar="N",
     help="How often to measure; more rounds, steadier numbers.",
@@ -76,14 +62,8 @@ Examples:
 @click.pass_context
 def command(
     context: click.Context,
-    file: str,
-    net: str | None,
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
-    batch: int,
-    target: str,
-    threads: int | None,
-    exact: bool,
+    network: Origin,
+    build: Build,
     rounds: int,
     machine: str | None,
     training: bool,
@@ -93,8 +73,8 @@ def command(
     session = session_of(context)
     if profile is not None and profile.suffix not in (".html", ".json"):
         raise click.UsageError(f"--profile writes .html or .json; `{profile}` ends in neither.")
-    model = load(origin_of(file, net, settings, size))
-    build = Build(target=target, batch=batch, threads=threads or usable_cores(), training=training, exact=exact)
+    model = load(network)
+    build = replace(build, threads=build.threads or usable_cores(), training=training)
 
     from netdsl.bench.document import bench_document
     from netdsl.bench.measure import bench

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netdsl.cli.common import (
-    MAX_BATCH,
-    Assignment,
-    Session,
-    common_settings,
-    json_option,
-    print_diagnostics,
-    session_of,
-    size_option,
-)
+from netdsl.cli.common import Session, print_diagnostics, session_of
+from netdsl.cli.options import MAX_BATCH, Bindings, bindings_options, json_option
 from netdsl.diagnostics import MOST_WARNINGS, Diagnostic, Diagnostics, Level, ResourceLimit, UserError
 from netdsl.record import record
 
@@ -46,8 +38,7 @@ A warning is allowed by a comment on its line, or alone on the line above:
   x = image -> conv(8, 3x3) -> bn  # allow N0307"""
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@common_settings
-@size_option
+@bindings_options
 @click.option(
     "--batch",
     type=click.IntRange(1, MAX_BATCH),
@@ -60,8 +51,7 @@ A warning is allowed by a comment on its line, or alone on the line above:
 def command(
     context: click.Context,
     files: tuple[str, ...],
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
+    bindings: Bindings,
     batch: int | None,
     strict: bool,
 ) -> None:
@@ -77,7 +67,7 @@ def command(
     nets = 0
     legal: list[Solved] = []
     for file in files:
-        options = Options({item.name: item.value for item in settings}, size, batch)
+        options = Options({item.name: item.value for item in bindings.settings}, bindings.size, batch)
         code, count = _check_file(file, options, found, legal)
         worst, nets = max(worst, code), nets + count
     if strict and found.warnings:

@@ -8,20 +8,8 @@ from pathlib import Path
 
 import click
 
-from netdsl.cli.common import (
-    Assignment,
-    batch_option,
-    check_suffix,
-    common_settings,
-    json_option,
-    origin_of,
-    print_json,
-    session_of,
-    size_option,
-    target_option,
-    threads_option,
-    write_figure,
-)
+from netdsl.cli.common import check_suffix, print_json, session_of, write_figure
+from netdsl.cli.options import Bindings, bindings_options, build_options, json_option
 from netdsl.driver import Build, load, report
 
 
@@ -35,11 +23,8 @@ Examples:
 """
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@common_settings
-@size_option
-@batch_option(1)
-@target_option
-@threads_option
+@bindings_options
+@build_options(batch=1)
 @click.option("--csv", "form", flag_value="csv", help="Print comma-separated values.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
 @click.option(
@@ -53,11 +38,8 @@ Examples:
 def command(
     context: click.Context,
     files: tuple[str, ...],
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
-    batch: int,
-    target: str,
-    threads: int | None,
+    bindings: Bindings,
+    build: Build,
     form: str | None,
     plot: Path | None,
 ) -> None:
@@ -66,14 +48,13 @@ def command(
 
     if plot is not None:
         check_suffix("--plot", plot)
-    build = Build(target=target, batch=batch, threads=threads)
-    found = [comparison.entry(file, report(load(origin_of(file, None, settings, size)), build)) for file in files]
+    found = [comparison.entry(file, report(load(bindings.origin(file)), build)) for file in files]
     if plot is not None:
         from netdsl.report.figure.plot import plot as drawn
 
         write_figure(plot, drawn(found))
     if session_of(context).json:
-        print_json({"batch": batch, "networks": [asdict(item) for item in found]})
+        print_json({"batch": build.batch, "networks": [asdict(item) for item in found]})
         return
     tables = {"csv": comparison.csv_table, "markdown": comparison.markdown_table}
     sys.stdout.write(tables.get(form or "", comparison.plain_table)(found))

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from netdsl.cli.common import (
-    Assignment,
-    batch_option,
-    json_option,
-    math_option,
-    network_options,
-    origin_of,
-    target_option,
-    threads_option,
-    write_output,
-)
+from netdsl.cli.common import write_output
+from netdsl.cli.options import build_options, json_option, network_options, output_option
 from netdsl.diagnostics import Code, UserError
-from netdsl.driver import STAGES, Build, emit
+from netdsl.driver import STAGES, Build, Origin, emit
 
 BINARY = ("obj",)
 
@@ -48,30 +40,19 @@ Examples:
 @click.option(
     "--emit", "stage", type=click.Choice(STAGES), default="plan", show_default=True, help="The stage to stop at."
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="Write to a file instead of stdout."
-)
+@output_option
 @click.option("--training", is_flag=True, help="Compile the training step instead of inference.")
-@target_option
-@batch_option(1)
-@threads_option
-@math_option
+@build_options(batch=1, math=True)
 @click.option("--passes", metavar="A,B|none", help="Run only these passes, in their usual order.")
 @click.option("--explain-passes", is_flag=True, help="Say on stderr what each pass rewrote and refused.")
 @click.option("--verify", is_flag=True, help="Check the graph after every pass.")
 @json_option
 def command(
-    file: str,
-    net: str | None,
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
+    network: Origin,
     stage: str,
     output: Path | None,
     training: bool,
-    target: str,
-    batch: int,
-    threads: int | None,
-    exact: bool,
+    build: Build,
     passes: str | None,
     explain_passes: bool,
     verify: bool,
@@ -83,8 +64,8 @@ def command(
     if stage in BINARY and output is None:
         raise UserError.of(Code.BAD_OPTION, f"`{stage}` is binary", help="write it to a file with `-o PATH`")
     chosen = None if passes is None else [name.strip() for name in passes.split(",") if passes != "none"]
-    build = Build(target, batch, threads, chosen, training, verify, exact)
-    result = emit(origin_of(file, net, settings, size), build, stage)
+    build = replace(build, passes=chosen, training=training, verify=verify)
+    result = emit(network, build, stage)
     if explain_passes and result.passes is not None and result.passes.passes:
         from netdsl.passes import explain
 

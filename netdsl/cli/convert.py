@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from netdsl.cli.common import Assignment, json_option, network_options, origin_of, write_output
-from netdsl.driver import load
+from netdsl.cli.common import write_output
+from netdsl.cli.options import json_option, network_options
+from netdsl.driver import Origin, load
 
 
 @click.command(
@@ -36,10 +37,7 @@ Examples:
 )
 @json_option
 def command(
-    file: str,
-    net: str | None,
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
+    network: Origin,
     dense: bool,
     output: Path | None,
     weights: Path | None,
@@ -57,9 +55,9 @@ def command(
     from netdsl.passes.convolutionalize import convolutionalize
     from netdsl.report.net_text import net_text
 
-    model = load(origin_of(file, net, settings, size))
+    model = load(network)
     made = convolutionalize(model.graph)
-    text = net_text(made.graph, [f"{model.name} of {Path(file).name}, fully convolutional."])
+    text = net_text(made.graph, [f"{model.name} of {Path(network.where).name}, fully convolutional."])
     if weights is not None and output_weights is not None:
         from netdsl.trained import load_trained
         from netdsl.weights.files import write_tensors

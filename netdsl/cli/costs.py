@@ -7,33 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netdsl.cli.common import Function, Session, print_json
+from netdsl.cli.common import Session, print_json
+from netdsl.cli.options import gathered
 from netdsl.record import record
 
 if TYPE_CHECKING:
     from netdsl.driver import Build
     from netdsl.elaborate import Model
     from netdsl.report.model import Report
-
-
-def table_options(function: Function) -> Function:
-    """The parameters ``cost``, ``machine``, ``markdown`` and ``comma``."""
-    for option in (
-        click.option("--csv", "comma", is_flag=True, help="Print comma-separated values, a line a layer."),
-        click.option("--markdown", is_flag=True, help="Print the layers as a Markdown table."),
-        click.option(
-            "--machine",
-            metavar="FILE|measured",
-            help="With --cost: whose times to estimate; `measured`: this one, as `netdsl doctor --measure` found it.",
-        ),
-        click.option(
-            "--cost",
-            is_flag=True,
-            help="Show work and memory traffic of a batch: operations, bytes, operations a byte, times.",
-        ),
-    ):
-        function = option(function)
-    return function
 
 
 @record
@@ -60,6 +41,27 @@ class Tables:
         if other and self.wanted:
             asked = "--cost" if self.cost else forms[0]
             raise click.UsageError(f"{other} and {asked} are two questions; ask one.")
+
+
+table_options = gathered(
+    "tables",
+    Tables,
+    {
+        "cost": click.option(
+            "--cost",
+            is_flag=True,
+            help="Show work and memory traffic of a batch: operations, bytes, operations a byte, times.",
+        ),
+        "machine": click.option(
+            "--machine",
+            metavar="FILE|measured",
+            help="With --cost: whose times to estimate; `measured`: this one, as `netdsl doctor --measure` found it.",
+        ),
+        "markdown": click.option("--markdown", is_flag=True, help="Print the layers as a Markdown table."),
+        "comma": click.option("--csv", "comma", is_flag=True, help="Print comma-separated values, a line a layer."),
+    },
+)
+"""``tables``, a `Tables`."""
 
 
 def print_tables(session: Session, tables: Tables, model: Model, report: Report, build: Build) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netdsl.cli.common import json_option, print_json, session_of, write_output
-from netdsl.cli.training import opened
+from netdsl.cli.common import print_json, session_of, write_output
+from netdsl.cli.options import DataChoice, data_options, json_option
 
 if TYPE_CHECKING:
     from netdsl.data import Data
@@ -37,32 +37,29 @@ Examples:
 The sheet shows the first pictures with their classes, boxes and masks.
 """
 )
-@click.argument("name", metavar="DATA")
+@data_options(click.argument("name", metavar="DATA"))
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="PATH", help="Draw some pictures into a PNG file.")
 @click.option("--grid", default="6x8", show_default=True, metavar="RxC", callback=_parse_grid, help="Of the sheet.")
 @click.option("--part", type=click.Choice(("train", "test")), default="train", show_default=True, help="Of the sheet.")
-@click.option("--strict-data", is_flag=True, help="A data file that cannot be read is an error, not a warning.")
 @json_option
 @click.pass_context
-def command(
-    context: click.Context, name: str, sheet: Path | None, grid: tuple[int, int], part: str, strict_data: bool
-) -> None:
+def command(context: click.Context, data: DataChoice, sheet: Path | None, grid: tuple[int, int], part: str) -> None:
     """Show what is in a data set: pictures, classes, and what a network can learn from them."""
     from netdsl.data.summary import sheet as drawn
     from netdsl.data.summary import summary
     from netdsl.data.targets import offered
 
     session = session_of(context)
-    data = opened(session, name, strict_data)
-    parts = summary(data)
-    targets = [kind for kind in ("class", "pixels", "box") if kind in offered(data.train) & offered(data.test)]
+    found = data.open(session)
+    parts = summary(found)
+    targets = [kind for kind in ("class", "pixels", "box") if kind in offered(found.train) & offered(found.test)]
     if sheet is not None:
-        write_output(sheet, drawn(data, data.train if part == "train" else data.test, *grid))
+        write_output(sheet, drawn(found, found.train if part == "train" else found.test, *grid))
     if session.json:
-        found = {"name": data.name, "classes": list(data.classes), "targets": targets}
-        print_json({"data": found | {"parts": [one.to_json() for one in parts]}})
+        said = {"name": found.name, "classes": list(found.classes), "targets": targets}
+        print_json({"data": said | {"parts": [one.to_json() for one in parts]}})
         return
-    _print(data, targets, parts)
+    _print(found, targets, parts)
 
 
 def _print(data: Data, targets: Sequence[str], parts: tuple[Part, Part]) -> None:

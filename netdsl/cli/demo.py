@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netdsl.cli.common import target_option, threads_option
+from netdsl.cli.options import build_options
 from netdsl.cli.predict import print_predictions
 from netdsl.cli.training import SIGNALLED, described, tell_interrupted
 
@@ -36,10 +36,9 @@ Examples:
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help=f"Where to write.  [default: {NAME}]")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the training.")
-@target_option
-@threads_option
+@build_options()
 @click.pass_context
-def command(context: click.Context, out: Path | None, seed: int, target: str, threads: int | None) -> None:
+def command(context: click.Context, out: Path | None, seed: int, build: Build) -> None:
     """Train LeNet-5 on handwritten digits and read some, in under a minute.
 
     Reports the network, trains it on 1,437 real digits, measures it on 360 others, writes ten of those as
@@ -52,7 +51,7 @@ def command(context: click.Context, out: Path | None, seed: int, target: str, th
     from netdsl.trained import load_trained
 
     model, data = driver.load(driver.Origin(NETWORK)), open_data(DATA)
-    build = driver.Build(target=target, batch=10, threads=threads)
+    build = replace(build, batch=10)
     run = RunDirectory.fresh(Path(), NAME) if out is None else RunDirectory.new(out)
     run.make()  # a place that cannot be written should show before the work
     try:

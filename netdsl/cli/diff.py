@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from netdsl.cli.common import Assignment, common_settings, json_option, origin_of, print_json, session_of, size_option
+from netdsl.cli.common import print_json, session_of
+from netdsl.cli.options import Bindings, bindings_options, json_option
 from netdsl.driver import load
 
 
@@ -22,26 +23,18 @@ Examples:
 )
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
-@common_settings
-@size_option
+@bindings_options
 @click.option("--exit-code", "strict", is_flag=True, help="End with 1 if any layer differs.")
 @json_option
 @click.pass_context
-def command(
-    context: click.Context,
-    before: str,
-    after: str,
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
-    strict: bool,
-) -> None:
+def command(context: click.Context, before: str, after: str, bindings: Bindings, strict: bool) -> None:
     """Show what changed from network A to network B, by layer, with the numbers.
 
     Layers are compared by their names, which are those of the weights.
     """
     from netdsl.report.difference import difference, difference_text
 
-    models = [load(origin_of(file, None, settings, size)) for file in (before, after)]
+    models = [load(bindings.origin(file)) for file in (before, after)]
     found = difference(*models)
     if session_of(context).json:
         print_json(asdict(found))

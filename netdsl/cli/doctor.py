@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from netdsl.cli.common import json_option, print_json, session_of
+from netdsl.cli.common import print_json, session_of
+from netdsl.cli.options import json_option
 from netdsl.diagnostics import UserError
 from netdsl.driver import usable_cores
 

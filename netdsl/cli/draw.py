@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from netdsl.cli.common import Assignment, network_options, origin_of, print_warnings, session_of, write_output
-from netdsl.driver import load
+from netdsl.cli.common import print_warnings, session_of, write_output
+from netdsl.cli.options import network_options, output_option
+from netdsl.driver import Origin, load
 
 
 @click.command(
@@ -27,9 +28,7 @@ Examples:
 @network_options
 @click.option("--svg", "kind", flag_value="svg", help="Write SVG.  [default, unless PATH ends in .png]")
 @click.option("--png", "kind", flag_value="png", help="Write PNG.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="Write to a file instead of stdout."
-)
+@output_option
 @click.option(
     "--depth",
     type=click.IntRange(0, 100),
@@ -47,10 +46,7 @@ Examples:
 @click.pass_context
 def command(
     context: click.Context,
-    file: str,
-    net: str | None,
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
+    network: Origin,
     kind: str | None,
     output: Path | None,
     depth: int | None,
@@ -63,7 +59,7 @@ def command(
         kind = "png" if output is not None and output.suffix.lower() == ".png" else "svg"
     if kind == "png" and output is None and sys.stdout.isatty():
         raise click.UsageError("A PNG is not for the terminal: name a file with -o.")
-    model = load(origin_of(file, net, settings, size))
+    model = load(network)
     drawn = figure(model.graph, depth)
     print_warnings(session_of(context), model.warnings)
     if kind == "png":

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netdsl.cli.common import (
-    Assignment,
-    batch_option,
+from netdsl.cli.common import loaded, print_json, session_of
+from netdsl.cli.options import (
+    DataChoice,
+    WeightsChoice,
+    build_options,
+    data_option,
+    data_options,
     json_option,
-    math_option,
     network_options,
-    origin_of,
-    print_json,
-    print_warnings,
-    session_of,
-    target_option,
-    threads_option,
+    weights_options,
 )
-from netdsl.cli.training import data_options, described, ema_option, opened, weights_option
+from netdsl.cli.training import described
+from netdsl.driver import Build, Origin
 
 COUNTS = (1, 2, 5, 9, 10, 18, 25, 50)
 """Those of netdsl.data.views, which is imported later."""
@@ -45,54 +44,42 @@ loss). --crops: 5 are the corners and the centre, 9 and 25 a grid, 2, 10, 18 and
 )
 @network_options
 @click.argument("further", metavar="[WEIGHTS]...", nargs=-1, type=click.Path(path_type=Path))
-@weights_option
-@ema_option
-@data_options
+@weights_options
+@data_options(data_option)
 @click.option(
     "--crops", type=click.Choice([str(count) for count in COUNTS]), default="1", show_default=True, metavar="N",
     help=f"Windows of each picture to look at: {', '.join(map(str, COUNTS))}.",
 )  # fmt: skip
 @click.option("--confusion", is_flag=True, help="Also count each true class by what it was taken for.")
-@batch_option(64)
-@target_option
-@threads_option
-@math_option
+@build_options(batch=64, math=True)
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
-    file: str,
-    net: str | None,
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
+    network: Origin,
     further: tuple[Path, ...],
-    weights: Path,
-    averaged: bool,
-    data_name: str,
-    strict_data: bool,
+    weights: WeightsChoice,
+    data: DataChoice,
     crops: str,
     confusion: bool,
-    batch: int,
-    target: str,
-    threads: int | None,
-    exact: bool,
+    build: Build,
 ) -> None:
     """Measure a trained network on a data set.
 
     Loss and metrics are those of the file's `train` block; every sample of the test part counts exactly once.
     """
-    from netdsl import driver
     from netdsl.train.from_spec import recipe_of
     from netdsl.trained import load_trained, measure, measure_together
 
     session = session_of(context)
-    model = driver.load(origin_of(file, net, settings, size))
-    print_warnings(session, model.warnings)
-    trained = [load_trained(model, path, averaged=averaged) for path in (weights, *further)]
-    data = opened(session, data_name, strict_data)
-    build = driver.Build(target=target, batch=batch, threads=threads, exact=exact)
+    model = loaded(session, network)
+    trained = [load_trained(model, path, averaged=weights.averaged) for path in (weights.path, *further)]
+    opened = data.open(session)
     alone = len(trained) == 1 and crops == "1"
-    measured = measure(trained[0], data, build) if alone else measure_together(trained, data, build, crops=int(crops))
+    if alone:
+        measured = measure(trained[0], opened, build)
+    else:
+        measured = measure_together(trained, opened, build, crops=int(crops))
     if session.json:
         print_json(
             {
@@ -100,16 +87,16 @@ def command(
                 "weights": str(trained[0].path),
                 "members": [str(one.path) for one in trained],
                 "crops": int(crops),
-                "data": data.name,
+                "data": opened.name,
                 "samples": measured.samples,
                 "test": dict(measured.test),
-                "classes": list(measured.names or data.classes),
+                "classes": list(measured.names or opened.classes),
                 "confusion": None if measured.confusion is None else measured.confusion.tolist(),
             }
         )
         return
     how = [f"{len(trained)} networks"] * (len(trained) > 1) + [f"{crops} looks at each"] * (crops != "1")
-    what = ", ".join([f"{measured.samples} samples of {data.name}", *how])
+    what = ", ".join([f"{measured.samples} samples of {opened.name}", *how])
     print(f"{described(measured.test, recipe_of(model).shares())}  ({what})")
     if confusion:
         _print_confusion(measured)

@@ -7,7 +7,8 @@ import textwrap
 
 import click
 
-from netdsl.cli.common import json_option, print_json, session_of
+from netdsl.cli.common import print_json, session_of
+from netdsl.cli.options import json_option
 from netdsl.diagnostics import Code
 from netdsl.explain import Story, find_code, tell
 

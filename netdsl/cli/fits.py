@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
-from netdsl.cli.common import MAX_BATCH, Session, print_json
+from netdsl.cli.common import Session, print_json
+from netdsl.cli.options import MAX_BATCH, gathered
 from netdsl.driver import Build, largest_batch
-from netdsl.elaborate import Model
+from netdsl.record import record
+
+if TYPE_CHECKING:
+    from netdsl.elaborate import Model
 
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -22,8 +28,41 @@ def parse_bytes(text: str) -> int:
     return int(float(found[1]) * units[found[2].lower()])
 
 
-def print_fit(session: Session, model: Model, build: Build, limit: int) -> None:
+@record
+class FitQuestion:
+    """``--fits`` and ``--training``; nothing is asked where ``amount`` is None."""
+
+    amount: str | None
+    training: bool
+
+    def check(self) -> None:
+        """Raises UsageError for what is no amount, and for an option of a question not asked."""
+        if self.amount is not None:
+            parse_bytes(self.amount)
+        elif self.training:
+            raise click.UsageError("--training belongs to --fits.")
+
+
+fit_options = gathered(
+    "fit",
+    FitQuestion,
+    {
+        "amount": click.option(
+            "--fits",
+            "amount",
+            metavar="SIZE",
+            help="Say only the largest batch whose plan fits, such as 8GiB; weights and optimizer state included.",
+        ),
+        "training": click.option("--training", is_flag=True, help="With --fits: of training instead of inference."),
+    },
+)
+"""``fit``, a `FitQuestion`."""
+
+
+def print_fit(session: Session, model: Model, build: Build, fit: FitQuestion) -> None:
     """The largest batch whose plan fits, weights and optimizer state included."""
+    assert fit.amount is not None
+    limit, build = parse_bytes(fit.amount), replace(build, training=fit.training)
     batch = largest_batch(model, build, limit, MAX_BATCH)
     kind = "training" if build.training else "inference"
     if session.json:

@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netdsl.cli.common import (
-    MAX_BATCH,
-    Assignment,
-    check_suffix,
+from netdsl.cli.common import check_suffix, loaded, print_json, session_of, write_figure
+from netdsl.cli.options import (
+    DataChoice,
+    build_options,
+    data_option,
+    data_options,
     json_option,
     network_options,
-    origin_of,
-    print_json,
-    print_warnings,
-    session_of,
-    target_option,
-    threads_option,
-    write_figure,
+    seed_option,
+    start_weights_option,
+    train_batch_option,
 )
-from netdsl.cli.training import data_options, opened
+from netdsl.driver import Build, Origin
 
 if TYPE_CHECKING:
     from netdsl.train.find_rate import RateCurve
@@ -38,28 +36,21 @@ Examples:
 """,
 )
 @network_options
-@data_options
+@data_options(data_option)
 @click.option("--from", "low", type=click.FloatRange(0, min_open=True), default=1e-5, show_default=True, metavar="RATE")
 @click.option("--to", "high", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, metavar="RATE")
 @click.option("--updates", type=click.IntRange(8, 100_000), default=100, show_default=True, metavar="N")
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Equal seeds, equal bits."
-)
-@click.option("--batch", type=click.IntRange(1, MAX_BATCH), metavar="N", help="Instead of the file's.")
-@click.option("--weights", type=click.Path(path_type=Path), metavar="PATH", help="Start from these weights.")
+@seed_option
+@train_batch_option
+@start_weights_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="Draw the curve, .svg or .png.")
-@target_option
-@threads_option
+@build_options()
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
-    file: str,
-    net: str | None,
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
-    data_name: str,
-    strict_data: bool,
+    network: Origin,
+    data: DataChoice,
     low: float,
     high: float,
     updates: int,
@@ -67,8 +58,7 @@ def command(
     batch: int | None,
     weights: Path | None,
     output: Path | None,
-    target: str,
-    threads: int | None,
+    build: Build,
 ) -> None:
     """Find a learning rate to begin with.
 
@@ -79,21 +69,20 @@ def command(
         raise click.UsageError("--from is less than --to.")
     if output is not None:
         check_suffix("-o", output)
-    from netdsl import driver
     from netdsl.trainer import rate_curve
 
     session = session_of(context)
-    model = driver.load(origin_of(file, net, settings, size))
-    print_warnings(session, model.warnings)
-    data = opened(session, data_name, strict_data)
-    build = driver.Build(target=target, threads=threads)
-    curve = rate_curve(model, data, build, low=low, high=high, updates=updates, seed=seed, batch=batch, weights=weights)
+    model = loaded(session, network)
+    opened = data.open(session)
+    curve = rate_curve(
+        model, opened, build, low=low, high=high, updates=updates, seed=seed, batch=batch, weights=weights
+    )
     if output is not None:
         from netdsl.train.rate_figure import rate_figure
 
         write_figure(output, rate_figure(curve, model.name))
     if session.json:
-        print_json({"net": model.name, "data": data.name, **asdict(curve)})
+        print_json({"net": model.name, "data": opened.name, **asdict(curve)})
     else:
         _print(curve, model.train.optimizer.arguments["lr"] if model.train else None)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from netdsl.cli.common import json_option, print_json, session_of
+from netdsl.cli.common import print_json, session_of
+from netdsl.cli.options import json_option
 from netdsl.ops.manual import Entry, default_text, entries, find_entry, kind_text
 
 

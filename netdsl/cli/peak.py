@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from netdsl.cli.common import Session, has_color, print_json, width_of
 from netdsl.driver import Build, peaks
-from netdsl.elaborate import Model
+
+if TYPE_CHECKING:
+    from netdsl.elaborate import Model
 
 
 def print_peaks(session: Session, model: Model, build: Build) -> None:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from netdsl.cli.common import (
-    Assignment,
-    json_option,
-    math_option,
-    network_options,
-    origin_of,
-    print_json,
-    print_warnings,
-    session_of,
-    target_option,
-    threads_option,
-)
-from netdsl.cli.training import ema_option, weights_option
+from netdsl.cli.common import loaded, print_json, session_of
+from netdsl.cli.options import WeightsChoice, build_options, json_option, network_options, weights_options
+from netdsl.driver import Build, Origin
 
 if TYPE_CHECKING:
     from netdsl.predict import Prediction
@@ -41,46 +32,35 @@ ink on light paper give --invert, for a digit with space around it --trim.
 )
 @network_options
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@weights_option
-@ema_option
+@weights_options
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Classes to name.")
 @click.option("--invert", is_flag=True, help="Swap dark and light before looking.")
 @click.option("--trim", is_flag=True, help="Cut each picture to what stands out from its ground, squared.")
-@target_option
-@threads_option
-@math_option
+@build_options(math=True)
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
-    file: str,
-    net: str | None,
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
+    network: Origin,
     images: tuple[Path, ...],
-    weights: Path,
-    averaged: bool,
+    weights: WeightsChoice,
     top: int,
     invert: bool,
     trim: bool,
-    target: str,
-    threads: int | None,
-    exact: bool,
+    build: Build,
 ) -> None:
     """Name what pictures show.
 
     Pictures may be grey or coloured and of any size: they are brought to what the network was trained on.
     Every picture that can be read is named; others are errors, and the command ends with 1.
     """
-    from netdsl import driver
     from netdsl.diagnostics import UserError
     from netdsl.trained import load_trained, predictor
 
     session = session_of(context)
-    model = driver.load(origin_of(file, net, settings, size))
-    print_warnings(session, model.warnings)
-    trained = load_trained(model, weights, averaged=averaged)
-    build = driver.Build(target=target, batch=min(len(images), MAX_BATCH), threads=threads, exact=exact)
+    model = loaded(session, network)
+    trained = load_trained(model, weights.path, averaged=weights.averaged)
+    build = replace(build, batch=min(len(images), MAX_BATCH))
     seen, failed = predictor(trained, build, invert=invert, trim=trim).files(images, top)
     if failed and session.json:
         raise UserError(failed)

@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netdsl.cli.common import (
-    json_option,
-    origin_of,
-    print_json,
-    print_warnings,
-    session_of,
-    target_option,
-    threads_option,
-)
-from netdsl.cli.training import opened
+from netdsl.cli.common import loaded, print_json, session_of
+from netdsl.cli.options import DataChoice, build_options, json_option, origin_of
+from netdsl.driver import Build
 
 if TYPE_CHECKING:
     from netdsl.train.run_directory import RunDirectory
@@ -34,28 +27,25 @@ layers takes effect. Ends with 5 where the step is not finite again, with 0 wher
 """
 )
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
-@target_option
-@threads_option
+@build_options()
 @json_option
 @click.pass_context
-def command(context: click.Context, run: Path, target: str, threads: int | None) -> None:
+def command(context: click.Context, run: Path, build: Build) -> None:
     """Run the step again at which `netdsl train --nan-check` ended: same weights, same samples, same bits."""
-    from netdsl import driver
     from netdsl.train.run_directory import RunDirectory
     from netdsl.trainer import Trainer
 
     session = session_of(context)
     given = _given(RunDirectory.with_failure(run), context)
-    model = driver.load(origin_of(given["file"], given["net"], given["settings"], given["size"]))
-    print_warnings(session, model.warnings)
+    model = loaded(session, origin_of(**{name: given[name] for name in ("file", "net", "settings", "size")}))
     trainer = Trainer(
         model,
-        opened(session, given["data_name"], given["strict_data"]),
+        DataChoice(given["name"], given["strict"]).open(session),
         out=run,
         replay=True,
         nan_check=True,
-        target=target,
-        threads=threads,
+        target=build.target,
+        threads=build.threads,
         workers=1,
         rates=dict(given["rates"]),
         **{name: given[name] for name in ("seed", "epochs", "batch", "freeze")},

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from netdsl.cli.common import (
-    Assignment,
-    batch_option,
-    json_option,
-    network_options,
-    origin_of,
-    print_json,
-    print_warnings,
-    session_of,
-    target_option,
-    threads_option,
-)
+from netdsl.cli.common import Session, print_json, print_warnings, session_of
 from netdsl.cli.costs import Tables, print_tables, table_options
-from netdsl.driver import Build, load
+from netdsl.cli.fits import FitQuestion, fit_options, print_fit
+from netdsl.cli.options import build_options, json_option, network_options
+from netdsl.cli.peak import print_peaks
+from netdsl.cli.receptive import FieldQuestion, field_options, print_field
+from netdsl.driver import Build, Origin, load
 from netdsl.driver import report as analyse
+
+if TYPE_CHECKING:
+    from netdsl.elaborate import Model
 
 
 @click.command(
@@ -61,9 +58,7 @@ Examples:
 """
 )
 @network_options
-@batch_option(1)
-@target_option
-@threads_option
+@build_options(batch=1)
 @click.option(
     "--html",
     "page",
@@ -72,94 +67,55 @@ Examples:
     help="Write one page to look at in a browser: the network drawn, with everything known of each layer.",
 )
 @table_options
-@click.option(
-    "--fits",
-    "amount",
-    metavar="SIZE",
-    help="Say only the largest batch whose plan fits, such as 8GiB; weights and optimizer state included.",
-)
-@click.option("--training", is_flag=True, help="With --fits: of training instead of inference.")
+@fit_options
 @click.option("--peak", is_flag=True, help="Say only which lines hold the memory peak, and what is alive then.")
-@click.option(
-    "--receptive-field",
-    "unit",
-    metavar="LAYER[,ROW,COLUMN]",
-    help="Say only what one unit of a layer sees (the one in the middle), exactly; -o draws it.",
-)
-@click.option(
-    "--image",
-    "picture",
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="With --receptive-field: a picture to draw the field on; brought to the input's size.",
-)
-@click.option(
-    "-o",
-    "--output",
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="With --receptive-field: the figure to write, .svg or .png.",
-)
+@field_options
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
-    file: str,
-    net: str | None,
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
-    batch: int,
-    target: str,
-    threads: int | None,
+    network: Origin,
+    build: Build,
     page: Path | None,
-    cost: bool,
-    machine: str | None,
-    markdown: bool,
-    comma: bool,
-    amount: str | None,
-    training: bool,
+    tables: Tables,
+    fit: FitQuestion,
     peak: bool,
-    unit: str | None,
-    picture: Path | None,
-    output: Path | None,
+    field: FieldQuestion,
 ) -> None:
     """Show shapes, parameters, work, receptive fields and memory."""
-    session, tables = session_of(context), Tables(cost, machine, markdown, comma)
-    others = {"--receptive-field": unit, "--fits": amount, "--html": page}
-    tables.check(session, next((name for name, given in others.items() if given is not None), None))
-    if unit is None and (picture is not None or output is not None):
-        raise click.UsageError("--image and -o belong to --receptive-field.")
+    session = session_of(context)
+    _check_questions(session, page, tables, fit, peak, field)
     if peak:
-        from netdsl.cli.peak import print_peaks
+        print_peaks(session, load(network), build)
+    elif field.unit is not None:
+        print_field(session, load(network), field)
+    elif fit.amount is not None:
+        print_fit(session, load(network), build, fit)
+    else:
+        _print_report(session, load(network), build, page, tables)
 
-        if unit is not None or amount is not None or page is not None:
-            raise click.UsageError("--peak is a question of its own; ask the others apart.")
-        build = Build(target=target, batch=batch, threads=threads)
-        print_peaks(session, load(origin_of(file, net, settings, size)), build)
-        return
-    if unit is not None:
-        from netdsl.cli.receptive import check_drawing, print_field
 
-        if amount is not None or page is not None:
-            raise click.UsageError("--receptive-field is a question of its own; ask --fits or --html apart.")
-        check_drawing(picture, output)
-        print_field(session, load(origin_of(file, net, settings, size)), unit, picture, output)
-        return
-    if training and amount is None:
-        raise click.UsageError("--training belongs to --fits.")
-    if amount is not None:
-        from netdsl.cli.fits import parse_bytes, print_fit
-
-        if page is not None:
-            raise click.UsageError("--fits and --html are two questions; ask one.")
-        build = Build(target=target, threads=threads, training=training)
-        limit = parse_bytes(amount)
-        print_fit(session, load(origin_of(file, net, settings, size)), build, limit)
-        return
+def _check_questions(
+    session: Session, page: Path | None, tables: Tables, fit: FitQuestion, peak: bool, field: FieldQuestion
+) -> None:
+    """Raises UsageError for questions that are not asked together, and options that belong to one not asked."""
+    others = {"--receptive-field": field.unit, "--fits": fit.amount, "--html": page}
+    asked = [name for name, given in others.items() if given is not None]
+    tables.check(session, asked[0] if asked else None)
+    field.check()
+    fit.check()
+    if peak and asked:
+        raise click.UsageError("--peak is a question of its own; ask the others apart.")
+    if field.unit is not None and len(asked) > 1:
+        raise click.UsageError("--receptive-field is a question of its own; ask --fits or --html apart.")
+    if len(asked) > 1:
+        raise click.UsageError("--fits and --html are two questions; ask one.")
     if page is not None and str(page) == "-" and session.json:
         raise click.UsageError("--html - and --json both write to stdout.")
-    model = load(origin_of(file, net, settings, size))
-    build = Build(target=target, batch=batch, threads=threads)
+
+
+def _print_report(session: Session, model: Model, build: Build, page: Path | None, tables: Tables) -> None:
+    """Everything known of the network: on stdout in the form asked for, and as a page."""
     report = analyse(model, build)
     print_warnings(session, report.warnings)
     if page is not None:

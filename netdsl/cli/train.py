@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from netdsl.cli import trials
-from netdsl.cli.common import (
+from netdsl.cli.common import Session, loaded, print_json, session_of
+from netdsl.cli.options import (
     MAX_BATCH,
-    Assignment,
-    Session,
+    DataChoice,
+    build_options,
+    data_option,
+    data_options,
     json_option,
     network_options,
-    origin_of,
-    print_json,
-    print_warnings,
-    session_of,
-    target_option,
-    threads_option,
+    seed_option,
+    start_weights_option,
+    train_batch_option,
     workers_option,
 )
-from netdsl.cli.training import SIGNALLED, data_options, described, opened, summary_of, tell_interrupted
+from netdsl.cli.training import SIGNALLED, described, summary_of, tell_interrupted
+from netdsl.driver import Build, Origin
 
 if TYPE_CHECKING:
     from netdsl.train.loop import Result
@@ -84,15 +85,13 @@ The run directory (runs/NAME, or --out) gets
 """
 )
 @network_options
-@data_options
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Equal seeds, equal bits."
-)
+@data_options(data_option)
+@seed_option
 @click.option("--epochs", type=click.IntRange(1, 1_000_000), metavar="N", help="Instead of the file's.")
-@click.option("--batch", type=click.IntRange(1, MAX_BATCH), metavar="N", help="Instead of the file's.")
+@train_batch_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run directory.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on where the run directory's `last` checkpoint stands.")
-@click.option("--weights", type=click.Path(path_type=Path), metavar="PATH", help="Start from these weights.")
+@start_weights_option
 @click.option(
     "--init",
     "path",
@@ -140,19 +139,14 @@ The run directory (runs/NAME, or --out) gets
     is_flag=True,
     help="Look at all weights after each step; name the first node, step and samples that are not finite.",
 )
-@target_option
-@threads_option
+@build_options()
 @workers_option
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
-    file: str,
-    net: str | None,
-    settings: tuple[Assignment, ...],
-    size: tuple[int, int] | None,
-    data_name: str,
-    strict_data: bool,
+    network: Origin,
+    data: DataChoice,
     seed: int,
     epochs: int | None,
     batch: int | None,
@@ -170,8 +164,7 @@ def command(
     dry_run: int | None,
     overfit: int | None,
     nan_check: bool,
-    target: str,
-    threads: int | None,
+    build: Build,
     workers: int | None,
 ) -> None:
     """Train a network as its `train` block says.
@@ -181,23 +174,20 @@ def command(
     _check_start(resume, weights, path, bool(reset) or partial or match != "name")
     if overfit is not None and (dry_run or resume or weights or path):
         raise click.UsageError("--overfit starts from new weights, and ends by itself.")
-    from netdsl import driver
     from netdsl.train.saving import Saving
     from netdsl.trainer import Initial, Trainer
 
     session = session_of(context)
-    model = driver.load(origin_of(file, net, settings, size))
-    print_warnings(session, model.warnings)
-    data = opened(session, data_name, strict_data)
+    model = loaded(session, network)
+    opened = data.open(session)
     if overfit is not None:
-        build = driver.Build(target=target, threads=threads)
-        trials.overfit(session, model, data, build, overfit, seed=seed, freeze=freeze, rates=dict(rates))
+        trials.overfit(session, model, opened, build, overfit, seed=seed, freeze=freeze, rates=dict(rates))
         return
     trainer = Trainer(
         model,
-        data,
+        opened,
         seed=seed,
-        threads=threads,
+        threads=build.threads,
         epochs=epochs,
         batch=batch,
         out=out,
@@ -206,7 +196,7 @@ def command(
         initial=Initial(path, match, reset, partial) if path is not None else None,
         freeze=freeze,
         rates=dict(rates),
-        target=target,
+        target=build.target,
         workers=workers,
         saving=Saving(every, keep),
         nan_check=nan_check,

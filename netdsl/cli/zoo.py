@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from netdsl.cli.common import json_option, print_json, session_of
+from netdsl.cli.common import print_json, session_of
+from netdsl.cli.options import json_option
 from netdsl.driver import Origin, load
 
 
