@@ -12,6 +12,7 @@ import click
 
 from netdsl.cli import trials
 from netdsl.cli.common import Session, loaded, print_json, session_of
+from netdsl.cli.inspecting import inspect_options, inspected, print_inspection
 from netdsl.cli.options import (
     MAX_BATCH,
     DataChoice,
@@ -29,6 +30,7 @@ from netdsl.cli.training import SIGNALLED, described, summary_of, tell_interrupt
 from netdsl.driver import Build, Origin
 
 if TYPE_CHECKING:
+    from netdsl.train.inspection import Looks
     from netdsl.train.loop import Result
     from netdsl.trainer import Trainer
     from netdsl.weights.transfer import Transfer
@@ -69,6 +71,7 @@ Examples:
   netdsl train zoo:shapes_cnn --data shapes
   netdsl train zoo:lenet5 --data digits --overfit 32
   netdsl train zoo:lenet5 --data digits --dry-run 10 --nan-check
+  netdsl train zoo:lenet5 --data digits --inspect-steps 1,10,100
   netdsl train zoo:lenet5 --data digits --init runs/mnist --reset 'fc*' --freeze 'conv*'
 
 \b
@@ -78,6 +81,7 @@ The run directory (runs/NAME, or --out) gets
   curves.png, curves.svg losses and metric
   confusion.png          at the end: which class was taken for which
   failed.safetensors     before a step that is not finite, with --nan-check: see netdsl replay
+  inspect.jsonl, .svg    gradients, weights and activations of each layer, with --inspect
   mistakes.png           at the end: the test samples that were mistaken most surely
   last.safetensors       where it stands: go on with --resume
   epoch-0007.safetensors the latest epochs', with --keep
@@ -139,6 +143,7 @@ The run directory (runs/NAME, or --out) gets
     is_flag=True,
     help="Look at all weights after each step; name the first node, step and samples that are not finite.",
 )
+@inspect_options
 @build_options()
 @workers_option
 @json_option
@@ -164,6 +169,7 @@ def command(
     dry_run: int | None,
     overfit: int | None,
     nan_check: bool,
+    looks: Looks | None,
     build: Build,
     workers: int | None,
 ) -> None:
@@ -174,6 +180,8 @@ def command(
     _check_start(resume, weights, path, bool(reset) or partial or match != "name")
     if overfit is not None and (dry_run or resume or weights or path):
         raise click.UsageError("--overfit starts from new weights, and ends by itself.")
+    if looks is not None and (overfit is not None or dry_run is not None):
+        raise click.UsageError("--inspect writes to the run directory; --dry-run and --overfit have none.")
     from netdsl.train.saving import Saving
     from netdsl.trainer import Initial, Trainer
 
@@ -200,6 +208,7 @@ def command(
         workers=workers,
         saving=Saving(every, keep),
         nan_check=nan_check,
+        looks=looks,
         command=session.arguments,
     )
     if trainer.transfer is not None:
@@ -247,7 +256,7 @@ def _finish(context: click.Context, session: Session, trainer: Trainer) -> None:
         context.exit(SIGNALLED + error.signal_number)
     if session.json:
         transfer = trainer.transfer.to_json() if trainer.transfer is not None else None
-        print_json({"net": trainer.model.name, **summary_of(result), "init": transfer})
+        print_json({"net": trainer.model.name, **summary_of(result), "init": transfer, **inspected(trainer)})
     else:
         _print_result(trainer, result)
 
@@ -265,6 +274,7 @@ def _print_result(trainer: Trainer, result: Result) -> None:
         if path.is_file():
             print(f"{name:<8} {path}")
     print(f"metrics  {result.run.metrics}")
+    print_inspection(trainer)
 
 
 def _resuming(arguments: tuple[str, ...], run: Path) -> str:
