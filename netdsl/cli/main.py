@@ -35,6 +35,7 @@ VERBS = {
     "lr-find": "Find a learning rate to begin with.",
     "eval": "Measure a trained network on a data set.",
     "features": "Write what a layer gives for each sample of a data set.",
+    "filters": "Draw the filters of a trained network's first layer, or of any convolution.",
     "predict": "Name what pictures show.",
     "ops": "Print the manual of an op, or list all ops.",
     "explain": "Tell the long story of a diagnostic code.",

@@ -46,7 +46,7 @@ def confusion_picture(answers: Answers) -> bytes:
             _text(draw, (left - 6, top + middle), name, 12, "rm")
             _upright(picture, (left + middle - 7, top - 6 - width), name, 12, width)
         _write_counts(draw, counts, (left, top), cell)
-    return _png(picture)
+    return png_file(picture)
 
 
 def mistakes_picture(answers: Answers, split: Split) -> bytes | None:
@@ -69,7 +69,7 @@ def mistakes_picture(answers: Answers, split: Split) -> bytes | None:
         true, taken = (_short(answers.names[number]) for number in (mistake.true, mistake.taken))
         _text(draw, (corner[0], below), f"{true} (no. {mistake.index})", 12, "la")
         _text(draw, (corner[0], below + 14), f"as {taken}, {100 * mistake.probability:.0f}%", 12, "la", _WRONG)
-    return _png(picture)
+    return png_file(picture)
 
 
 def _tile(split: Split, mistake: Mistake) -> Image.Image:
@@ -140,7 +140,8 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
-def _png(picture: Image.Image) -> bytes:
+def png_file(picture: Image.Image) -> bytes:
+    """The bytes of a PNG file."""
     stream = io.BytesIO()
     picture.save(stream, format="PNG")
     return stream.getvalue()
