@@ -44,10 +44,7 @@ class RunBuilder:
         self.plan, self.target = plan, target
         self.module = ModuleBuilder(target, plan.name, alone=plan.threads == 1)
         self._barrier = emit_barrier(self.module)
-        function = ir.Function(self.module.ir, ir.FunctionType(VOID, [I64, I64, POINTER]), ENTRY)
-        for argument, name in zip(function.args, ("thread", "threads", "arguments"), strict=True):
-            argument.name = name
-        self.k = Kernel(self.module, function)
+        self.k = self.module.job(ENTRY)
         self._slots: dict[int, Value] = {}
         self._pending = _Pending()
 

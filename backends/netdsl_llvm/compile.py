@@ -90,5 +90,7 @@ def rest() -> None:
 
 @cache
 def _linker() -> Any:
+    # JITLink keeps the parts of an object together. The older linker puts code and constants wherever there is room;
+    # with large weights between them they come to lie more than 2 GiB apart, and code cannot address its constants.
     binding = initialized_llvm()
-    return binding.create_lljit_compiler(Target.host().machine())
+    return binding.create_lljit_compiler(Target.host().machine(), use_jit_link=True)

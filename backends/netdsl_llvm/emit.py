@@ -77,6 +77,14 @@ class ModuleBuilder:
             k.b.ret_void()
         return function
 
+    def job(self, name: str) -> Kernel:
+        """The exported function `name(thread, threads, arguments)` that the thread pool calls, still empty."""
+        function = ir.Function(self.ir, ir.FunctionType(VOID, [I64, I64, POINTER]), name)
+        function.attributes.add("nounwind")
+        for argument, title in zip(function.args, ("thread", "threads", "arguments"), strict=True):
+            argument.name = title
+        return Kernel(self, function)
+
     def function(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
         """The function `name` of this module, declared where it is not known yet."""
         known = self.ir.globals.get(name)

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
 
 from netdsl.machine import Machine
 from netdsl_llvm.caches import cache_bytes
 from netdsl_llvm.compile import Loaded, cached_object, load
-from netdsl_llvm.emit import I64, POINTER, VOID, Kernel, ModuleBuilder, Value
+from netdsl_llvm.emit import I64, POINTER, Kernel, ModuleBuilder, Value
 from netdsl_llvm.host import cpu_name
 from netdsl_llvm.memory import aligned_zeros
 from netdsl_llvm.pool import process_pool
@@ -118,28 +117,25 @@ class _Probes:
 
 
 def _module(target: Target) -> str:
-    """The probes `peak`, `fill` and `read`, each `(thread, threads, argument)`: jobs of the thread pool.
+    """The probes `peak`, `fill` and `read`, jobs of the thread pool.
 
-    An argument is 8-byte words: rounds, floats of each thread, address, the factor (a float); then a line a thread for
-    its result, which keeps the arithmetic from being left out.
+    Their arguments are 8-byte words: rounds, floats of each thread, address, the factor (a float); then a line a
+    thread for its result, which keeps the arithmetic from being left out.
     """
     module = ModuleBuilder(target, "measure")
     for name, build in (("peak", _peak), ("fill", _fill), ("read", _read)):
-        function = ir.Function(module.ir, ir.FunctionType(VOID, [I64, I64, POINTER]), name)
-        for argument, title in zip(function.args, ("thread", "threads", "argument"), strict=True):
-            argument.name = title
-        k = Kernel(module, function)
+        k = module.job(name)
         build(k)
         k.b.ret_void()
     return str(module.ir)
 
 
 def _word(k: Kernel, index: int) -> Value:
-    return k.b.load(k.at(k.arg("argument"), 2 * index), typ=I64)
+    return k.b.load(k.at(k.arg("arguments"), 2 * index), typ=I64)
 
 
 def _peak(k: Kernel) -> None:
-    factor = k.load_broadcast(k.arg("argument"), 2 * 3)
+    factor = k.load_broadcast(k.arg("arguments"), 2 * 3)
     chains = [k.b.fadd(factor, k.v(float(index))) for index in range(CHAINS)]  # different, or they would be merged
     with k.carried_loop(0, _word(k, 0), chains) as loop:
         values = list(loop.carried)
@@ -181,4 +177,4 @@ def _keep(k: Kernel, values: Sequence[Value]) -> None:
     for value in values[1:]:
         total = k.b.fadd(total, value)
     line = k.add(k.mul(k.arg("thread"), 16), 2 * RESULTS)
-    k.store(k.sum_lanes(total), k.arg("argument"), line)
+    k.store(k.sum_lanes(total), k.arg("arguments"), line)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
-from netdsl_llvm.emit import I64, POINTER, VOID, Index, Kernel, ModuleBuilder, Value
+from netdsl_llvm.emit import I64, POINTER, Index, ModuleBuilder, Value
 from netdsl_llvm.kernels.relayout import transpose
 from netdsl_llvm.packing_entries import PACK, ROWS, WINOGRAD_ROWS
 from netdsl_llvm.target import Target
@@ -45,10 +45,7 @@ class _Packing:
 
     def __init__(self, target: Target, names: Sequence[str]) -> None:
         module = ModuleBuilder(target, "netdsl-packing")
-        function = ir.Function(module.ir, ir.FunctionType(VOID, [I64, I64, POINTER]), PACK)
-        for argument, label in zip(function.args, ("thread", "threads", "arguments"), strict=True):
-            argument.name = label
-        self.k = k = Kernel(module, function)
+        self.k = k = module.job(PACK)
         self._given = {name: self._argument(number, name) for number, name in enumerate(names)}
         self._doubles = ir.VectorType(DOUBLE, k.lanes)
 
