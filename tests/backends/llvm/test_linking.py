@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-# Leaves a hole of a few pages above a block of 5 GiB that is reserved and never touched: what does not fit into the hole
-# goes below the block, farther away than code can address.
+# Leaves a hole of a few pages above a block of 5 GiB that is reserved and never touched: what does not fit into the
+# hole goes below the block, farther away than code can address.
 FAR_APART = """
 import ctypes
 import mmap
