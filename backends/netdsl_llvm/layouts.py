@@ -13,22 +13,60 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
 @record
-class PackedFilter:
-    """``[tile][input block][kernel position][block][vectors * lanes]`` with the result's channels in the lanes.
+class TiledFilter:
+    """A filter whose result channels lie in tiles of ``vectors`` registers of ``lanes`` channels each.
 
-    ``outputs`` are the channels of the result, ``inputs`` those summed over, both over all ``groups``; a tile is
-    ``vectors`` registers of ``lanes`` result channels, with all input blocks its groups touch (the same number for
-    every tile; entries between channels of different groups are zero). The logical shape is
-    ``(outputs, inputs / groups, *kernel)``, or ``(inputs, outputs / groups, *kernel)`` when ``transposed``.
-    A fully connected layer has an empty ``kernel``.
+    ``outputs`` are the channels of the result, ``inputs`` those summed over, both over all ``groups``.
     """
 
     outputs: int
     inputs: int
-    kernel: tuple[int, ...]
+    kernel: tuple[int, ...] | int
     groups: int
     lanes: int
     vectors: int
+
+    @property
+    def output_vectors(self) -> int:
+        """Registers that hold the result's channels, the last one possibly partial."""
+        return -(-self.outputs // self.lanes)
+
+    @property
+    def tiles(self) -> int:
+        return -(-self.output_vectors // self.vectors)
+
+    @property
+    def width(self) -> int:
+        """Result channels of a tile."""
+        return self.vectors * self.lanes
+
+    @property
+    def tile_stride(self) -> int:
+        """Elements from one tile to the next."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        return self.tiles * self.tile_stride
+
+    @property
+    def bases(self) -> Array:
+        """Where each register of result channels begins."""
+        tile, vector = np.divmod(np.arange(self.output_vectors, dtype=np.int64), self.vectors)
+        return np.asarray(tile * self.tile_stride + vector * self.lanes)
+
+
+@record
+class PackedFilter(TiledFilter):
+    """``[tile][input block][kernel position][block][vectors * lanes]`` with the result's channels in the lanes.
+
+    A tile has all input blocks that its groups touch (the same number for every tile; entries between channels of
+    different groups are zero). The logical shape is
+    ``(outputs, inputs / groups, *kernel)``, or ``(inputs, outputs / groups, *kernel)`` when ``transposed``.
+    A fully connected layer has an empty ``kernel``.
+    """
+
+    kernel: tuple[int, ...]
     block: int
     transposed: bool = False
 
@@ -44,20 +82,6 @@ class PackedFilter:
     @property
     def taps(self) -> int:
         return math.prod(self.kernel)
-
-    @property
-    def output_vectors(self) -> int:
-        """Registers that hold the result's channels, the last one possibly partial."""
-        return -(-self.outputs // self.lanes)
-
-    @property
-    def tiles(self) -> int:
-        return -(-self.output_vectors // self.vectors)
-
-    @property
-    def width(self) -> int:
-        """Result channels of a tile."""
-        return self.vectors * self.lanes
 
     @property
     def input_blocks(self) -> int:
@@ -98,15 +122,6 @@ class PackedFilter:
     def tile_stride(self) -> int:
         """Elements from one tile to the next."""
         return self.span * self.block_stride
-
-    @property
-    def size(self) -> int:
-        return self.tiles * self.tile_stride
-
-    @property
-    def bases(self) -> Array:
-        """Where each register of result channels begins."""
-        return result_bases(self.output_vectors, self.vectors, self.lanes, self.tile_stride)
 
     @property
     def places(self) -> Array:
@@ -243,12 +258,6 @@ class GroupedFilter:
             return weight
         squares = weight.reshape(-1, self.group, self.group, self.taps)
         return squares.transpose(0, 2, 1, 3).reshape(weight.shape)
-
-
-def result_bases(count: int, vectors: int, lanes: int, tile_stride: int) -> Array:
-    """Where each of `count` registers of result channels begins, `vectors` side by side in a tile."""
-    tile, vector = np.divmod(np.arange(count, dtype=np.int64), vectors)
-    return np.asarray(tile * tile_stride + vector * lanes)
 
 
 FilterLayout = PackedFilter | GroupedFilter

@@ -6,14 +6,14 @@ from typing import Any, TypeAlias
 
 from netdsl import numpy_on_use as np
 from netdsl.record import record
-from netdsl_llvm.layouts import result_bases
+from netdsl_llvm.layouts import TiledFilter
 from netdsl_llvm.winograd import transforms
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
 @record
-class WinogradFilter:
+class WinogradFilter(TiledFilter):
     """``[tile][position][input block][lanes][vectors * lanes]`` with the result's channels in the lanes.
 
     Position p = i * n + j is element (i, j) of G g G' for F(``results``, ``kernel``), n = results + kernel - 1. A tile
@@ -22,12 +22,7 @@ class WinogradFilter:
     ``transposed`` filter, of a gradient, is that of (inputs, outputs, kernel, kernel) turned by half a turn.
     """
 
-    outputs: int
-    inputs: int
     kernel: int
-    groups: int
-    lanes: int
-    vectors: int
     results: int
     transposed: bool = False
 
@@ -58,20 +53,6 @@ class WinogradFilter:
         return -(-self.group_inputs // self.lanes)
 
     @property
-    def output_vectors(self) -> int:
-        """Registers that hold the result's channels, the last one possibly partial."""
-        return -(-self.outputs // self.lanes)
-
-    @property
-    def tiles(self) -> int:
-        return -(-self.output_vectors // self.vectors)
-
-    @property
-    def width(self) -> int:
-        """Result channels of a tile."""
-        return self.vectors * self.lanes
-
-    @property
     def position_stride(self) -> int:
         """Elements from one position to the next."""
         return self.input_blocks * self.lanes * self.width
@@ -80,15 +61,6 @@ class WinogradFilter:
     def tile_stride(self) -> int:
         """Elements from one tile to the next."""
         return self.positions * self.position_stride
-
-    @property
-    def size(self) -> int:
-        return self.tiles * self.tile_stride
-
-    @property
-    def bases(self) -> Array:
-        """Where each register of result channels begins."""
-        return result_bases(self.output_vectors, self.vectors, self.lanes, self.tile_stride)
 
     # -- conversion ------------------------------------------------------------------------
 
