@@ -52,10 +52,15 @@ def choice_of(run: Run, env: Env, what: str, options: schema.Schema, expr: tree.
     return None if prepared.failed else Choice(name.text, prepared.values, expr.span)
 
 
-def unknown(run: Run, title: str, name: tree.Name, words: Iterable[str], more: str = "") -> None:
-    """The error for a word that is none of ``words``: the nearest one, or all."""
+def unknown(
+    run: Run, title: str, name: tree.Name, words: Iterable[str], more: str = "", also: Iterable[str] = ()
+) -> None:
+    """The error for a word that is none of ``words``: the nearest one, or all and what else there is, ``more``.
+
+    ``also`` are words that may be the nearest but would make the list too long.
+    """
     words = list(words)
-    near = suggest(name.text, words)
+    near = suggest(name.text, [*words, *also])
     listed = ", ".join(f"`{word}`" for word in words)
     run.error(
         Code.TRAIN_SETTING,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import field
 from typing import Any
 
-from netdsl.diagnostics import Code, Label, suggest
+from netdsl.diagnostics import Code, Label
 from netdsl.elaborate import update_lines
 from netdsl.elaborate.calls import prepare_op
 from netdsl.elaborate.choices import Choice, Signature, choice_of, count_of, unknown
@@ -287,15 +287,8 @@ def _metric(run: Run, env: Env, draft: _Draft, expr: tree.Expr) -> None:
 def _computed_metric(run: Run, env: Env, expr: tree.Call) -> Metric | None:
     """A loss used as a metric."""
     if expr.name.text not in all_ops():
-        near = suggest(expr.name.text, [*schema.METRICS, "cross_entropy", "bce", "mse"])
-        listed = ", ".join(f"`{name}`" for name in schema.METRICS)
-        run.error(
-            Code.TRAIN_SETTING,
-            f"there is no metric `{expr.name.text}`",
-            expr.name.span,
-            notes=() if near else [f"there are {listed}, and every loss"],
-            help=f"did you mean `{near}`?" if near else None,
-        )
+        title = f"there is no metric `{expr.name.text}`"
+        unknown(run, title, expr.name, schema.METRICS, ", and every loss", also=("cross_entropy", "bce", "mse"))
         return None
     value = _scalar(run, env, "metric", expr)
     return None if value is None else Metric(expr.name.text, (), {}, value, expr.span)
