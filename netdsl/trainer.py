@@ -111,10 +111,7 @@ class Trainer:
         self.model = _model_of(model)
         self.data = open_data(data) if isinstance(data, str) else data
         self.recipe = _with_rule(recipe_of(self.model, batch=batch, epochs=epochs), freeze, rates or {})
-        self.transfer = _transferred(self.recipe, initial) if initial is not None else None
-        start = self.transfer.taken if self.transfer is not None else None
-        if weights is not None:
-            start = load_trained(self.model, Path(weights)).parameters
+        start, self.transfer = _beginning(self.model, self.recipe, weights, initial)
         name = run_name(self.model.name)
         checkpoint: Checkpoint | None = None
         self._command = tuple(command)
@@ -174,19 +171,28 @@ class Trainer:
         return self._loop.rehearse(whole("steps", steps))
 
 
-def overfit_check(
-    model: Model,
-    data: Data,
-    build: Build,
-    *,
-    samples: int,
-    seed: int = 0,
-    freeze: Sequence[str] = (),
-    rates: Mapping[str, float] | None = None,
-) -> Overfit:
-    """Whether a net learns a few samples by heart; see :mod:`netdsl.train.overfit`."""
-    recipe = _with_rule(recipe_of(model), freeze, rates or {})
-    return overfit(recipe, data, compiler_for(build), seed=seed, samples=samples)
+class OverfitCheck:
+    """Whether a net learns a few samples by heart; see :mod:`netdsl.train.overfit`.
+
+    Arguments, ``transfer`` and errors are those of `Trainer`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        data: Data,
+        *,
+        freeze: Sequence[str] = (),
+        rates: Mapping[str, float] | None = None,
+        weights: Path | None = None,
+        initial: Initial | None = None,
+    ) -> None:
+        self._recipe, self._data = _with_rule(recipe_of(model), freeze, rates or {}), data
+        self._weights, self.transfer = _beginning(model, self._recipe, weights, initial)
+
+    def run(self, build: Build, *, samples: int, seed: int = 0) -> Overfit:
+        """Learn so many samples. Raises UserError, NumericFailure."""
+        return overfit(self._recipe, self._data, compiler_for(build), seed=seed, samples=samples, weights=self._weights)
 
 
 def rate_curve(
@@ -214,6 +220,18 @@ def _with_rule(recipe: Recipe, freeze: Sequence[str], rates: Mapping[str, float]
     recipe = replace(recipe, rule=rule)
     check_rule(recipe)
     return recipe
+
+
+def _beginning(
+    model: Model, recipe: Recipe, weights: str | Path | None, initial: Initial | None
+) -> tuple[Mapping[str, Array] | None, Transfer | None]:
+    """The parameters to start from, None for new ones, and what ``initial`` took. Raises UserError."""
+    if weights is not None:
+        return load_trained(model, Path(weights)).parameters, None
+    if initial is None:
+        return None, None
+    transfer = _transferred(recipe, initial)
+    return transfer.taken, transfer
 
 
 def _transferred(recipe: Recipe, initial: Initial) -> Transfer:

@@ -16,6 +16,7 @@ from netdsl.record import record
 
 if TYPE_CHECKING:
     from netdsl.data import Data
+    from netdsl.train.saving import Saving
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Any], Any]
@@ -262,6 +263,35 @@ train_batch_option = click.option(
 start_weights_option = click.option(
     "--weights", type=click.Path(path_type=Path), metavar="PATH", help="Start from these weights."
 )
+
+
+def _saving(every: float | None, keep: int) -> Saving:
+    from netdsl.train.saving import Saving
+
+    return Saving(every, keep)
+
+
+saving_options = gathered(
+    "saving",
+    _saving,
+    {
+        "every": click.option(
+            "--checkpoint-every",
+            "every",
+            type=click.FloatRange(0, 1e9, min_open=True),
+            metavar="SECONDS",
+            help="Save `last` in the middle of epochs too.",
+        ),
+        "keep": click.option(
+            "--keep",
+            type=click.IntRange(0, 1_000_000),
+            default=0,
+            metavar="N",
+            help="Keep the checkpoints of the latest N epochs too.",
+        ),
+    },
+)
+"""``--checkpoint-every`` and ``--keep``: ``saving``, a `Saving`."""
 
 workers_option = click.option(
     "--workers",

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
-from netdsl.cli import trials
 from netdsl.cli.common import Session, loaded, print_json, session_of
 from netdsl.cli.inspecting import inspect_options, inspected, print_inspection
 from netdsl.cli.options import (
-    MAX_BATCH,
     DataChoice,
     build_options,
     data_option,
     data_options,
     json_option,
     network_options,
+    saving_options,
     seed_option,
-    start_weights_option,
     train_batch_option,
     workers_option,
 )
+from netdsl.cli.starting import Start, resuming, start_options, tell_transfer
 from netdsl.cli.training import SIGNALLED, described, summary_of, tell_interrupted
+from netdsl.cli.trials import Trial, overfit, rehearse, trial_options
 from netdsl.driver import Build, Origin
 
 if TYPE_CHECKING:
     from netdsl.train.inspection import Looks
     from netdsl.train.loop import Result
+    from netdsl.train.saving import Saving
     from netdsl.trainer import Trainer
-    from netdsl.weights.transfer import Transfer
-
-
-_STARTS = ("--weights", "--init", "--match", "--reset")
-"""Options with a value that only the first start of a training takes."""
 
 
 class RateParameter(click.ParamType[tuple[str, float]]):
@@ -94,20 +89,7 @@ The run directory (runs/NAME, or --out) gets
 @click.option("--epochs", type=click.IntRange(1, 1_000_000), metavar="N", help="Instead of the file's.")
 @train_batch_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run directory.  [default: runs/NAME]")
-@click.option("--resume", is_flag=True, help="Go on where the run directory's `last` checkpoint stands.")
-@start_weights_option
-@click.option(
-    "--init",
-    "path",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Start from these weights, as far as --reset and --partial say, and tell what was taken.",
-)
-@click.option(
-    "--match", type=click.Choice(("name", "order")), default="name", show_default=True, help="How --init finds tensors."
-)
-@click.option("--reset", multiple=True, metavar="PATTERN", help="Parameters that --init leaves as they begin.")
-@click.option("--partial", is_flag=True, help="--init takes what fits; what doesn't is no error.")
+@start_options
 @click.option("--freeze", multiple=True, metavar="PATTERN", help="Parameters that stay as they are: 'layer1.*'.")
 @click.option(
     "--lr",
@@ -117,27 +99,8 @@ The run directory (runs/NAME, or --out) gets
     metavar="PATTERN=FACTOR",
     help="A factor on the learning rate of parameters: 'fc.*=10'.",
 )
-@click.option(
-    "--checkpoint-every",
-    "every",
-    type=click.FloatRange(0, 1e9, min_open=True),
-    metavar="SECONDS",
-    help="Save `last` in the middle of epochs too.",
-)
-@click.option(
-    "--keep",
-    type=click.IntRange(0, 1_000_000),
-    default=0,
-    metavar="N",
-    help="Keep the checkpoints of the latest N epochs too.",
-)
-@click.option("--dry-run", type=click.IntRange(1, 1_000_000), metavar="N", help="Take N steps and write nothing.")
-@click.option(
-    "--overfit",
-    type=click.IntRange(1, MAX_BATCH),
-    metavar="N",
-    help="Check that the network can learn: the same N samples, until their loss has fallen to a third.",
-)
+@saving_options
+@trial_options
 @click.option(
     "--nan-check",
     is_flag=True,
@@ -156,18 +119,11 @@ def command(
     epochs: int | None,
     batch: int | None,
     out: Path | None,
-    resume: bool,
-    weights: Path | None,
-    path: Path | None,
-    match: Literal["name", "order"],
-    reset: tuple[str, ...],
-    partial: bool,
+    start: Start,
     freeze: tuple[str, ...],
     rates: tuple[tuple[str, float], ...],
-    every: float | None,
-    keep: int,
-    dry_run: int | None,
-    overfit: int | None,
+    saving: Saving,
+    trial: Trial,
     nan_check: bool,
     looks: Looks | None,
     build: Build,
@@ -177,19 +133,15 @@ def command(
 
     Ctrl-C finishes the running step, saves, and ends with 130; --resume goes on from there bit for bit.
     """
-    _check_start(resume, weights, path, bool(reset) or partial or match != "name")
-    if overfit is not None and (dry_run or resume or weights or path):
-        raise click.UsageError("--overfit starts from new weights, and ends by itself.")
-    if looks is not None and (overfit is not None or dry_run is not None):
-        raise click.UsageError("--inspect writes to the run directory; --dry-run and --overfit have none.")
-    from netdsl.train.saving import Saving
-    from netdsl.trainer import Initial, Trainer
+    start.check()
+    trial.check(start, looks)
+    from netdsl.trainer import Trainer
 
     session = session_of(context)
     model = loaded(session, network)
     opened = data.open(session)
-    if overfit is not None:
-        trials.overfit(session, model, opened, build, overfit, seed=seed, freeze=freeze, rates=dict(rates))
+    if trial.overfit is not None:
+        overfit(session, model, opened, build, trial.overfit, seed=seed, freeze=freeze, rates=dict(rates), start=start)
         return
     trainer = Trainer(
         model,
@@ -199,43 +151,23 @@ def command(
         epochs=epochs,
         batch=batch,
         out=out,
-        resume=resume,
-        weights=weights,
-        initial=Initial(path, match, reset, partial) if path is not None else None,
+        resume=start.resume,
+        weights=start.weights,
+        initial=start.initial,
         freeze=freeze,
         rates=dict(rates),
         target=build.target,
         workers=workers,
-        saving=Saving(every, keep),
+        saving=saving,
         nan_check=nan_check,
         looks=looks,
         command=session.arguments,
     )
-    if trainer.transfer is not None:
-        _tell_transfer(trainer.transfer)
-    if dry_run is not None:
-        trials.rehearse(session, trainer, dry_run)
+    tell_transfer(trainer.transfer)
+    if trial.steps is not None:
+        rehearse(session, trainer, trial.steps)
     else:
         _finish(context, session, trainer)
-
-
-def _check_start(resume: bool, weights: Path | None, init: Path | None, about_init: bool) -> None:
-    """Raises a usage error where two starts are named, or none and yet how to take it."""
-    named = [name for name, given in (("--resume", resume), ("--weights", weights), ("--init", init)) if given]
-    if len(named) > 1:
-        raise click.UsageError(f"{' and '.join(named)} are different starts. Give one of them.")
-    if about_init and init is None:
-        raise click.UsageError("--reset, --partial and --match say how --init takes weights; give that too.")
-
-
-def _tell_transfer(found: Transfer) -> None:
-    """What was taken, and each tensor that was not."""
-    from netdsl.weights.transfer import Outcome
-
-    print(f"init {found.path}: {found.summary()}", file=sys.stderr)
-    for entry in found.entries:
-        if entry.outcome is not Outcome.TAKEN or entry.parameter != entry.tensor:
-            print(f"  {entry.line()}", file=sys.stderr)
 
 
 def _finish(context: click.Context, session: Session, trainer: Trainer) -> None:
@@ -252,7 +184,7 @@ def _finish(context: click.Context, session: Session, trainer: Trainer) -> None:
             print(f"take this step again with: netdsl replay {shlex.quote(str(trainer.run.path))}", file=sys.stderr)
         raise
     except Interrupted as error:
-        tell_interrupted(error, _resuming(session.arguments, error.run.path))
+        tell_interrupted(error, resuming(session.arguments, error.run.path))
         context.exit(SIGNALLED + error.signal_number)
     if session.json:
         transfer = trainer.transfer.to_json() if trainer.transfer is not None else None
@@ -275,21 +207,3 @@ def _print_result(trainer: Trainer, result: Result) -> None:
             print(f"{name:<8} {path}")
     print(f"metrics  {result.run.metrics}")
     print_inspection(trainer)
-
-
-def _resuming(arguments: tuple[str, ...], run: Path) -> str:
-    """The command line that goes on with an interrupted run."""
-    words = ["netdsl", *_without_start(arguments), "--resume"]
-    if not any(word == "--out" or word.startswith("--out=") for word in words):
-        words += ["--out", str(run)]
-    return shlex.join(words)
-
-
-def _without_start(arguments: tuple[str, ...]) -> Iterator[str]:
-    """The words that say nothing of where a training starts."""
-    words = iter(arguments)
-    for word in words:
-        if word in _STARTS:
-            next(words, None)
-        elif word not in ("--resume", "--partial") and not word.startswith(tuple(f"{name}=" for name in _STARTS)):
-            yield word

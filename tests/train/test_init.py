@@ -83,9 +83,29 @@ def test_another_number_of_classes(net: Path, source: Path, tmp_path: Path, caps
     assert run([*train[:-1], str(tmp_path / "order"), "--init", str(source), "--match", "order"]) == 0
 
 
+def test_samples_are_learnt_by_heart_from_the_weights_that_are_named(
+    net: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = ["train", str(net), "--data", "digits", "--overfit", "16", "--json"]
+    first: dict[tuple[str, ...], float] = {}
+    starts: tuple[tuple[str, ...], ...] = (
+        (), ("--init", str(source)), ("--weights", str(source)), ("--init", str(source), "--reset", "*"),
+    )  # fmt: skip
+    for start in starts:
+        assert run([*check, *start]) == 0
+        out, err = capsys.readouterr()
+        document = json.loads(out)
+        first[start] = document["first"]
+        assert document["last"] < document["first"]
+        assert ("9 taken" in err) == (start == starts[1]) and (document["init"] is not None) == ("--init" in start)
+    fresh, taken, weights, reset = first.values()
+    assert taken == weights and taken < 0.9 * fresh and reset == fresh  # an epoch lowers the loss by more than a tenth
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        (["--overfit", "4", "--resume"], 2, "no --resume"),
         (["--reset", "haed.*"], 2, "--init"),
         (["--init", "SOURCE", "--reset", "haed.*"], 1, "did you mean `head.*`?"),
         (["--init", "SOURCE", "--weights", "SOURCE"], 2, "different starts"),
@@ -119,10 +139,10 @@ def test_a_transfer_resumes_bit_for_bit(net: Path, source: Path, tmp_path: Path)
 
 
 def test_the_line_that_resumes_says_nothing_of_the_start() -> None:
-    from netdsl.cli.train import _resuming
+    from netdsl.cli.starting import resuming
 
     words = ("train", "a.net", "--init", "w", "--reset=fc*", "--partial", "--freeze", "s.*", "--data", "digits")
-    assert _resuming(words, Path("runs/a")) == "netdsl train a.net --freeze 's.*' --data digits --resume --out runs/a"
+    assert resuming(words, Path("runs/a")) == "netdsl train a.net --freeze 's.*' --data digits --resume --out runs/a"
 
 
 def test_averaged_weights_are_used_where_asked_for(net: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
