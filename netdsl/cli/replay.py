@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +12,7 @@ import click
 
 from netdsl.cli.common import loaded, print_json, session_of
 from netdsl.cli.options import DataChoice, build_options, json_option, origin_of
+from netdsl.diagnostics import Code, UserError
 from netdsl.driver import Build
 
 if TYPE_CHECKING:
@@ -22,8 +26,9 @@ Examples:
   netdsl replay runs/lenet5
 
 \b
-To be run in the folder in which the training was started. The network's file is read anew: what was changed in its
-layers takes effect. Ends with 5 where the step is not finite again, with 0 where it is.
+Network and data are looked for in the folder in which the training was started, which may have been moved as a whole.
+The network's file is read anew: what was changed in its layers takes effect. Ends with 5 where the step is not finite
+again, with 0 where it is.
 """
 )
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
@@ -36,31 +41,46 @@ def command(context: click.Context, run: Path, build: Build) -> None:
     from netdsl.trainer import Trainer
 
     session = session_of(context)
-    given = _given(RunDirectory.with_failure(run), context)
-    model = loaded(session, origin_of(**{name: given[name] for name in ("file", "net", "settings", "size")}))
-    trainer = Trainer(
-        model,
-        DataChoice(given["name"], given["strict"]).open(session),
-        out=run,
-        replay=True,
-        nan_check=True,
-        target=build.target,
-        threads=build.threads,
-        workers=1,
-        rates=dict(given["rates"]),
-        **{name: given[name] for name in ("seed", "epochs", "batch", "freeze")},
-    )
-    [loss] = trainer.rehearse(1).losses
+    directory, here = RunDirectory.with_failure(run), Path.cwd()
+    given, run = _given(directory, context), run.resolve()
+    with chdir(directory.started_in()):
+        with _told_where(here):
+            model = loaded(session, origin_of(**{name: given[name] for name in ("file", "net", "settings", "size")}))
+            data = DataChoice(given["name"], given["strict"]).open(session)
+        trainer = Trainer(
+            model,
+            data,
+            out=run,
+            replay=True,
+            nan_check=True,
+            target=build.target,
+            threads=build.threads,
+            workers=1,
+            rates=dict(given["rates"]),
+            **{name: given[name] for name in ("seed", "epochs", "batch", "freeze")},
+        )
+        [loss] = trainer.rehearse(1).losses
     if session.json:
-        print_json({"net": model.name, "run": str(run), "loss": loss})
+        print_json({"net": model.name, "run": str(directory.path), "loss": loss})
     else:
         print(f"the step is finite here: its loss is {loss:.6g}")
+
+
+@contextmanager
+def _told_where(started_from: Path) -> Iterator[None]:
+    """Errors say in which folder names are looked up, where that is another than the user's."""
+    try:
+        yield
+    except UserError as error:
+        if Path.cwd() == started_from:
+            raise
+        note = f"looked for in `{Path.cwd()}`, where the training was started"
+        raise type(error)([replace(item, notes=(*item.notes, note)) for item in error.diagnostics]) from error
 
 
 def _given(run: RunDirectory, context: click.Context) -> dict[str, Any]:
     """The options of `netdsl train` that the run was made with. Raises UserError where its record holds none."""
     from netdsl.cli import train
-    from netdsl.diagnostics import Code, UserError
 
     words = run.read_config().get("command")
     try:

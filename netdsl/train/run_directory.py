@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -166,7 +167,26 @@ class RunDirectory:
             self.path.rmdir()
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        write_atomically(self.config, (json.dumps(config, indent=2) + "\n").encode())
+        """Write what was decided, and in which folder, seen from this one: relative paths are meant from there."""
+        folder = os.path.relpath(Path.cwd(), self.path.resolve())
+        write_atomically(self.config, (json.dumps({**config, "folder": folder}, indent=2) + "\n").encode())
+
+    def started_in(self) -> Path:
+        """The folder in which the training was started, also where it has been moved together with this one.
+
+        Raises UserError where it is gone. Of a record that does not say: the working directory.
+        """
+        folder = self.read_config().get("folder")
+        if not isinstance(folder, str):
+            return Path.cwd()
+        found = Path(os.path.normpath(self.path.resolve() / folder))
+        if not found.is_dir():
+            raise UserError.of(
+                Code.CHECKPOINT,
+                f"there is no folder `{found}`, where the training of `{self.path}` was started",
+                help="move the run directory back, or the folder with it: its network and data are looked for there",
+            )
+        return found
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one line to `metrics.jsonl`, so that it is there even if the process dies next."""

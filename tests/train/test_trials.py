@@ -138,6 +138,34 @@ def test_a_step_that_was_not_finite_is_taken_again(
         assert "does not say how the run was started" in capsys.readouterr().err
 
 
+def test_a_step_is_taken_again_from_another_folder_and_after_a_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from netdsl.resolve import resolve
+
+    text = resolve("zoo:lenet5").path.read_text().replace("warmup = 1", "warmup = 0")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    Path("wild.net").write_text(text.replace("lr = 0.05", "lr = 1e20"))
+    assert run(["train", "wild.net", "--data", "digits", "--batch", "16", "--nan-check", "--out", "runs/wild"]) == 5
+    first = capsys.readouterr().err.split("\n", 1)[1]
+    monkeypatch.chdir(tmp_path)
+    assert run(["replay", "work/runs/wild"]) == 5
+    assert capsys.readouterr().err == first
+    Path("work").rename("moved")
+    assert run(["replay", "moved/runs/wild"]) == 5
+    assert capsys.readouterr().err == first
+    Path("moved/wild.net").unlink()
+    assert run(["replay", "moved/runs/wild"]) == 1
+    error = capsys.readouterr().err
+    assert "wild.net" in error and f"looked for in `{tmp_path / 'moved'}`, where the training was started" in error
+    config = Path("moved/runs/wild/config.json")
+    config.write_text(config.read_text().replace('"folder": "../.."', '"folder": "../../../gone"'))
+    assert run(["replay", "moved/runs/wild"]) == 1
+    assert f"there is no folder `{tmp_path / 'gone'}`" in capsys.readouterr().err
+    assert Path.cwd() == tmp_path
+
+
 def test_parameters_read_from_a_step_stay_as_they_were() -> None:
     from netdsl.driver import Build
     from netdsl.trainer import compiler_for
