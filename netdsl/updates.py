@@ -14,7 +14,7 @@ from typing import Any
 from netdsl.diagnostics import Code, UserError, did_you_mean
 from netdsl.ir.builder import GraphBuilder
 from netdsl.ir.graph import Graph, Value
-from netdsl.ir.scalar import Const, Expr, Var, maximum, minimum, select, sqrt, substitute
+from netdsl.ir.scalar import Const, Expr, Var, maximum, minimum, select, sqrt, with_operands
 from netdsl.ops import infer_types
 from netdsl.ops.base import Init
 from netdsl.ops.optimizer import find_optimizer
@@ -168,8 +168,8 @@ class Updates:
         count = self._build.param("optimizer.count", (), _STATE)
         operands, step = ([count], Const(1.0)) if self._apply is None else ([count, self._apply], Var(1))
         self._step.updates["optimizer.count"] = self._map(Var(0) + step, operands, "optimizer.count.next")
-        following: dict[Expr, Expr] = {Var(0): Var(0) + 1.0}
-        return [self._map(substitute(expr, following), [count], f"optimizer.{n}") for n, expr in numbers.items()]
+        following = Var(0) + 1.0
+        return [self._map(with_operands(expr, [following]), [count], f"optimizer.{n}") for n, expr in numbers.items()]
 
     def add_all(self, grads: Mapping[Value, Value]) -> None:
         """What gives all parameters, and all that is remembered, their new values."""

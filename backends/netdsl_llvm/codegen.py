@@ -19,7 +19,7 @@ from netdsl.plan.layout import Blocked
 from netdsl.plan.plan import Plan, Region, Step, View
 from netdsl_llvm.emit import I64, POINTER, VOID, Index, Kernel, ModuleBuilder, Value
 from netdsl_llvm.entry import ALONE, ARENA_SLOT, BARRIER_SLOT, ENTRY, FIRST_ARRAY_SLOT, WEIGHTS_SLOT
-from netdsl_llvm.registry import MOVES, lowering_of
+from netdsl_llvm.registry import lowering_of
 from netdsl_llvm.sync import byte_offset, emit_barrier
 from netdsl_llvm.target import Target
 
@@ -65,7 +65,7 @@ class RunBuilder:
             whole = replace(step, inputs=step.inputs + reader.inputs, outputs=step.outputs + reader.outputs)
         if self._pending.conflicts(whole):
             self.barrier()
-        lowering = MOVES.get(step.op) or lowering_of(step.op, step.attrs, call_of(step))
+        lowering = lowering_of(step.op)
         if reader is None:
             lowering.emitter()(self, step)
         else:

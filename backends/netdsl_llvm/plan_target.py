@@ -7,7 +7,6 @@ from dataclasses import field
 
 from netdsl.diagnostics import Unsupported
 from netdsl.ir.graph import Graph, Node
-from netdsl.ops.base import Call
 from netdsl.plan.layout import Halo, WeightLayout
 from netdsl.record import record
 from netdsl_llvm.algorithms import chosen_lowering
@@ -84,7 +83,7 @@ class CpuPlanTarget:
         """The node's kernel; the planner asks many questions about each node."""
         found = self._known.get(node)
         if found is None:
-            found = find_lowering(node.op, Call.of(node))
+            found = find_lowering(node.op)
             if found is None:
                 raise Unsupported(node.op, "cpu", f"the CPU backend has no kernel for {node.op}", node.spans)
             self._known[node] = found

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from netdsl.diagnostics import Unsupported
 from netdsl.ir.graph import Node
 from netdsl.ir.scalar import Expr
-from netdsl.ops.base import Attrs, Call, get
+from netdsl.ops.base import Call, get
+from netdsl.ops.pointwise import Pointwise
 from netdsl.plan.layout import NO_HALO, Halo, WeightLayout
 from netdsl.record import record
 from netdsl_llvm.target import Target
@@ -93,22 +94,19 @@ def register(op: str, lowering: Lowering) -> None:
     _TABLE[op] = lowering
 
 
-def lowering_of(op: str, attrs: Attrs, call: Call) -> Lowering:
+def lowering_of(op: str) -> Lowering:
     """The kernel of an op. Raises Unsupported where there is none."""
-    found = find_lowering(op, call)
+    found = find_lowering(op)
     if found is None:
         raise Unsupported(op, "cpu", f"the CPU backend has no kernel for {op}", ())
     return found
 
 
-def find_lowering(op: str, call: Call) -> Lowering | None:
+def find_lowering(op: str) -> Lowering | None:
     """The kernel of an op, None where there is none."""
     _load_tables()
-    if op in MOVES:
-        return MOVES[op]
-    if op in _TABLE:
-        return _TABLE[op]
-    return None if scalar_expression(op, call) is None else ELEMENTWISE
+    found = MOVES.get(op) or _TABLE.get(op)
+    return ELEMENTWISE if found is None and isinstance(get(op), Pointwise) else found
 
 
 def scalar_expression(op: str, call: Call) -> Expr | None:

@@ -185,6 +185,14 @@ def substitute(expr: Expr, table: Mapping[Expr, Expr]) -> Expr:
     return rebuild(expr, [substitute(child, table) for child in expr.children])
 
 
+def with_operands(expr: Expr, operands: Sequence[Expr]) -> Expr:
+    """The expression with ``operands[i]`` in the place of ``Var(i)``."""
+    if isinstance(expr, Var):
+        return operands[expr.index]
+    children = expr.children
+    return rebuild(expr, [with_operands(child, operands) for child in children]) if children else expr
+
+
 def variables(expr: Expr) -> set[int]:
     """Indices of the operands the expression reads."""
     if isinstance(expr, Var):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from netdsl.ir.scalar import (
     simplify,
     substitute,
     variables,
+    with_operands,
 )
 from netdsl.ir.types import DType, TensorType
 from netdsl.ops.base import Array, Attrs, Call, Cost, OpDef, ShapeError
@@ -107,8 +109,9 @@ def apply_map(builder: GraphBuilder, expr: Expr, values: Sequence[Value]) -> Val
     if isinstance(expr, Var):
         return values[expr.index]
     used = sorted(variables(expr))
-    renamed = substitute(expr, {Var(old): Var(new) for new, old in enumerate(used)})
-    return builder.op("map", [values[index] for index in used], {"expr": renamed}).output
+    if len(used) < len(values):
+        expr = with_operands(expr, [Var(bisect_left(used, number)) for number in range(len(values))])
+    return builder.op("map", [values[index] for index in used], {"expr": expr}).output
 
 
 def sum_to(builder: GraphBuilder, value: Value, target: TensorType) -> Value:
@@ -140,6 +143,8 @@ def broadcast_type(op: str, inputs: Sequence[TensorType]) -> TensorType:
     """The common type of broadcast operands. Raises ShapeError where an axis differs and neither is 1."""
     for operand, type in enumerate(inputs):
         require_numbers(op, type, operand)
+    if all(type == inputs[0] for type in inputs):
+        return inputs[0]
     rank = max(len(type.shape) for type in inputs)
     padded = [type.shape + (1,) * (rank - len(type.shape)) for type in inputs]
     axes = [sorted({shape[axis] for shape in padded} - {1}) for axis in range(rank)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netdsl.ir.graph import SOURCES, Node, Value
-from netdsl.ir.scalar import Expr, Var, substitute
-from netdsl.ops.base import Call, OpDef, get
+from netdsl.ir.scalar import Expr, Var, with_operands
+from netdsl.ops.base import OpDef, get
+from netdsl.ops.pointwise import Pointwise
 from netdsl.record import record
 
 
@@ -20,20 +21,18 @@ class Scalar:
     @staticmethod
     def of(expr: Expr, operands: Sequence[Value]) -> Scalar:
         unique = tuple(dict.fromkeys(operands))
-        index = {value: Var(position) for position, value in enumerate(unique)}
-        table: dict[Expr, Expr] = {Var(position): index[value] for position, value in enumerate(operands)}
-        return Scalar(substitute(expr, table), unique)
+        if len(unique) == len(operands):
+            return Scalar(expr, unique)
+        return Scalar(with_operands(expr, [Var(unique.index(value)) for value in operands]), unique)
 
     def inline(self, operand: Value, inner: Scalar) -> Scalar:
         """This expression with ``inner`` in the place of an operand; ``inner``'s operands come first."""
         others = [value for value in self.operands if value != operand]
         merged = tuple(dict.fromkeys((*inner.operands, *others)))
         index = {value: Var(position) for position, value in enumerate(merged)}
-        inside = substitute(inner.expr, {Var(i): index[value] for i, value in enumerate(inner.operands)})
-        table: dict[Expr, Expr] = {
-            Var(i): inside if value == operand else index[value] for i, value in enumerate(self.operands)
-        }
-        return Scalar(substitute(self.expr, table), merged)
+        inside = with_operands(inner.expr, [index[value] for value in inner.operands])
+        places = [inside if value == operand else index[value] for value in self.operands]
+        return Scalar(with_operands(self.expr, places), merged)
 
 
 def scalar_of(node: Node, training: bool) -> Scalar | None:
@@ -42,10 +41,9 @@ def scalar_of(node: Node, training: bool) -> Scalar | None:
     In a training graph also None for ops that have another form there (batch norm, dropout).
     """
     op = get(node.op) if node.op not in SOURCES else None
-    if op is None or node.epilogue or (training and changes_in_training(op)):
+    if not isinstance(op, Pointwise) or node.epilogue or (training and changes_in_training(op)):
         return None
-    expr = op.scalar(Call.of(node))
-    return None if expr is None else Scalar.of(expr, node.inputs)
+    return Scalar.of(op.expr(node.attrs, len(node.inputs)), node.inputs)
 
 
 def changes_in_training(op: OpDef) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netdsl.ir.scalar import Const, Expr, Var, substitute, variables
+from netdsl.ir.scalar import Const, Expr, Var, variables, with_operands
 from netdsl.ops.optimizer import find_optimizer
 from netdsl.plan.layout import Blocked, canonical
 from netdsl.plan.plan import Step
@@ -30,7 +30,7 @@ def emit_mean_grad(run: RunBuilder, step: Step) -> None:
     layout = step.outputs[0].layout
     assert isinstance(layout, Blocked)
     count = layout.batch * step.output_types[0].elements
-    term = substitute(step.attrs["expr"], {Var(0): Var(1), Var(1): Var(2)})
+    term = with_operands(step.attrs["expr"], [Var(1), Var(2)])
     emit_map(run, step, [(Var(0) * Const(1.0 / count)) * term])
 
 
