@@ -140,12 +140,12 @@ def training_step(model: Model) -> Graph:
     return training_graph(train.graph, train.loss, optimizer=(train.optimizer.name, settings), rule=train.rule)
 
 
-def optimize(graph: Graph, build: Build) -> tuple[Graph, PassReport]:
-    """The passes over a copy of ``graph``."""
+def optimize(graph: Graph, build: Build, *, copy: bool = True) -> tuple[Graph, PassReport]:
+    """The passes over a copy of ``graph``, or over itself."""
     from netdsl.passes import Mode, run_passes
 
     mode = Mode.TRAINING if graph.updates else Mode.INFERENCE
-    return run_passes(graph, choose_passes(build.passes), mode=mode, verify=build.verify)
+    return run_passes(graph, choose_passes(build.passes), mode=mode, verify=build.verify, copy=copy)
 
 
 def find_device(build: Build) -> Device:
@@ -183,7 +183,8 @@ def report(model: Model, build: Build) -> Report:
     def arena_bytes(graph: Graph) -> int:
         from netdsl.plan.planner import arena_size
 
-        optimized, threads = optimize(graph, build)[0], build.threads or usable_cores()
+        # a training step was made for this alone
+        optimized, threads = optimize(graph, build, copy=graph is model.graph)[0], build.threads or usable_cores()
         return 4 * arena_size(optimized, device.plan_target, batch=build.batch, threads=threads)
 
     return build_report(model, step, Planner(build.target, build.batch, arena_bytes))

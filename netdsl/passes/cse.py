@@ -71,7 +71,7 @@ def frozen_attrs(node: Node) -> Hashable:
 
 def _frozen(value: Any) -> Hashable:
     """A hashable stand-in that is equal exactly when the value is."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return tuple([_frozen(item) for item in value])
     if isinstance(value, Hashable):
         return value

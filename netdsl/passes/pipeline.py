@@ -41,13 +41,15 @@ def run_passes(
     *,
     mode: Mode | str = Mode.INFERENCE,
     verify: bool = False,
+    copy: bool = True,
 ) -> tuple[Graph, PassReport]:
-    """A rewritten copy of ``graph`` and the record of what was done. ``graph`` itself stays as it is.
+    """A rewritten copy of ``graph`` and the record of what was done. ``graph`` itself stays as it is; without ``copy``
+    it is what is rewritten, for a graph that was made for nothing else.
 
     ``mode`` is ``training`` for a graph that will be differentiated or is a training step. With
     ``verify`` the graph is checked after every pass. Raises InternalError if a pass broke it.
     """
-    result, _ = graph.copy()
+    result = graph.copy()[0] if copy else graph
     report = PassReport()
     for item in passes:
         report.passes.append(item.name)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import field
 
 from netdsl.ir.graph import Graph, Node, Value
-from netdsl.ir.types import TensorType
-from netdsl.ops.base import Call, get
+from netdsl.ops.base import get
+from netdsl.ops.pointwise import Pointwise
 from netdsl.plan.layout import WeightLayout
 from netdsl.plan.target import PlanTarget
 from netdsl.record import record
@@ -69,8 +69,9 @@ def _results(node: Node, packing: Packing, target: PlanTarget, batch: int) -> No
 
 def _is_flat(node: Node) -> bool:
     """Works element by element over unbatched operands that are all of the result's shape or scalars."""
-    types: list[TensorType] = [*node.types, *(value.type for value in node.inputs)]
-    if any(type.batched or type.shape not in ((), node.types[0].shape) for type in types):
-        return False
+    shapes = ((), node.types[0].shape)
+    for type in (*node.types, *(value.type for value in node.inputs)):
+        if type.batched or type.shape not in shapes:
+            return False
     op = get(node.op)
-    return op.flat or (node.epilogue is None and op.scalar(Call.of(node)) is not None)
+    return op.flat or (node.epilogue is None and isinstance(op, Pointwise))

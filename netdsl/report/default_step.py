@@ -22,11 +22,12 @@ def default_loss_name(graph: Graph) -> str:
 
 
 def default_step(graph: Graph) -> Graph:
-    """The step of a copy of ``graph``."""
-    twin, table = graph.copy()
-    output = table[next(iter(graph.outputs.values()))]
-    build = GraphBuilder(twin, infer_types)
-    name = twin.unique_name("target")
+    """The step of ``graph``, which stays as it is."""
+    # the same nodes, and some behind them: the step is made of copies
+    longer = Graph(graph.name, list(graph.nodes))
+    output = next(iter(graph.outputs.values()))
+    build = GraphBuilder(longer, infer_types)
+    name = longer.unique_name("target")
     if _is_softmax(output):
         logits = output.node.inputs[0]
         target = build.input(name, TensorType(logits.type.shape[1:], logits.type.batched, DType.I32))
@@ -34,7 +35,7 @@ def default_step(graph: Graph) -> Graph:
     else:
         target = build.input(name, output.type)
         loss = build.op("mse", [output, target]).output
-    return training_graph(twin, loss, optimizer=OPTIMIZER)
+    return training_graph(longer, loss, optimizer=OPTIMIZER)
 
 
 def _is_softmax(output: Value) -> bool:
