@@ -127,6 +127,7 @@ def load(origin: Origin) -> Model:
 def training_step(model: Model) -> Graph:
     """The graph of one training step, as the file's ``train`` block says. Raises UserError if it has none."""
     from netdsl.autodiff import training_graph
+    from netdsl.train.soft_targets import with_soft_targets
 
     if model.train is None:
         raise UserError.of(
@@ -137,7 +138,8 @@ def training_step(model: Model) -> Graph:
     train = model.train
     settings = dict(train.optimizer.arguments)
     settings.pop("lr", None)  # an input of the step, not a part of it
-    return training_graph(train.graph, train.loss, optimizer=(train.optimizer.name, settings), rule=train.rule)
+    graph, loss = with_soft_targets(train.graph, train.loss, train.soft_targets)
+    return training_graph(graph, loss, optimizer=(train.optimizer.name, settings), rule=train.rule)
 
 
 def optimize(graph: Graph, build: Build, *, copy: bool = True) -> tuple[Graph, PassReport]:

@@ -35,7 +35,7 @@ for optimizer in ("sgd", "adam", "adamw", "rmsprop"):
     register(optimizer, Lowering("elementwise", "emit_optimizer"))
 register("sum_to", Summing("reduce", "emit_sum_to"))
 register("square_sum", SummingFlat("flat_sum"))
-for loss in ("mse", "bce", "bce_logits"):
+for loss in ("mse", "bce", "bce_logits", "likelihood"):
     register(loss, Summing("reduce", "emit_mean_loss"))
 register("bn_train", Summing("norm", "emit_train", sums=2))
 register("bn_train_grad", Summing("norm", "emit_grad", sums=2))

@@ -19,21 +19,38 @@ from netdsl.data import counter
 from netdsl.data.ahead import Ahead
 from netdsl.data.augment import Augmentation, Samples, augment
 from netdsl.data.base import Float32Array, IntArray, Split
+from netdsl.data.mixup import Mixup, mixture
 from netdsl.data.places import Objects
 from netdsl.data.prepare import Preparation, Prepared
 from netdsl.data.targets import Kind, usual
 
 
 @dataclass(frozen=True)
+class Mixed:
+    """What a batch's samples were mixed with: the ``values`` of the others, and the ``share`` [N] of a sample's own."""
+
+    values: Mapping[Kind, NDArray[Any]]
+    share: Float32Array
+
+
+@dataclass(frozen=True)
 class Batch:
     """``images`` [N, C, H, W] as the network takes them; ``values`` what there is to learn of them, by kind: class
     numbers [N], classes of pixels [N, H, W], boxes [N, 4]. Only the first ``count`` samples count; the rest fills
-    the batch. ``objects`` are all things of each picture, where asked for."""
+    the batch. ``objects`` are all things of each picture, where asked for. Of ``mixed`` samples ``values`` are the own
+    ones."""
 
     images: Float32Array
     values: Mapping[Kind, NDArray[Any]]
     count: int
     objects: tuple[Objects, ...] | None = None
+    mixed: Mixed | None = None
+
+    def shares(self, kind: Kind, classes: int) -> Float32Array:
+        """[N, classes, ...] of mixed samples: which share of each class they are (NaN for what is none)."""
+        assert self.mixed is not None
+        mine, others = (_one_hot(values[kind], classes) for values in (self.values, self.mixed.values))
+        return mixture(mine, others, self.mixed.share)
 
     @property
     def targets(self) -> IntArray:
@@ -47,7 +64,8 @@ class TrainingBatches:
 
     ``kinds`` are the targets to load (without it, the split's usual one), ``void`` the class of pixels that come in
     from outside of a picture; ``objects`` adds all things with their boxes. ``workers`` threads load, decode and
-    augment; batches have the same bits for any number.
+    augment; batches have the same bits for any number. With ``mixup`` each sample is mixed with another of the split,
+    as that is in the same epoch.
     """
 
     def __init__(
@@ -62,12 +80,13 @@ class TrainingBatches:
         void: int = 0,
         objects: bool = False,
         workers: int | None = None,
+        mixup: Mixup | None = None,
     ) -> None:
         self.prepared = Prepared(split, preparation)
         self.augmentations = tuple(augmentations)
         self.batch, self.seed = batch, seed
         self.kinds = tuple(kinds) if kinds is not None else usual(split)
-        self.void, self.objects = void, objects
+        self.void, self.objects, self.mixup = void, objects, mixup
         self.ahead = Ahead(workers)
 
     @property
@@ -83,6 +102,23 @@ class TrainingBatches:
     def load(self, epoch: int, step: int, order: IntArray) -> Batch:
         """Batch ``step`` of an epoch whose `order` the caller holds."""
         chosen = order[step * self.batch : (step + 1) * self.batch]
+        batch = self._augmented(epoch, chosen)
+        if self.mixup is None:
+            return batch
+        others = self._augmented(epoch, self.partners(epoch, chosen))
+        share = self.mixup.shares(self._mixing(epoch, chosen))
+        images = mixture(batch.images, others.images, share)
+        return replace(batch, images=images, mixed=Mixed(others.values, share))
+
+    def partners(self, epoch: int, chosen: IntArray) -> IntArray:
+        """The samples that those ``chosen`` are mixed with; themselves without mixup."""
+        return chosen if self.mixup is None else self.mixup.partners(self._mixing(epoch, chosen), len(self.prepared))
+
+    def _mixing(self, epoch: int, chosen: IntArray) -> NDArray[np.uint32]:
+        return counter.words(self.seed, epoch, chosen, counter.MIXUP_STREAM)
+
+    def _augmented(self, epoch: int, chosen: IntArray) -> Batch:
+        """Samples as an epoch has them; each is the same in any company."""
         samples = _samples(self.prepared, chosen, self.kinds, self.void, self.objects)
         samples = augment(samples, self.augmentations, seed=self.seed, epoch=epoch, numbers=chosen)
         return _batch(self.prepared, chosen, samples, self.kinds, self.batch, self.objects)
@@ -91,6 +127,14 @@ class TrainingBatches:
         """The epoch's batches from step ``start`` on, the next ones prepared while one is used."""
         order = self.order(epoch)
         return self.ahead.map(lambda step: self.load(epoch, step, order), range(start, self.steps))
+
+
+def _one_hot(numbers: NDArray[Any], classes: int) -> Float32Array:
+    """[N, ...] to [N, classes, ...]; NaN for numbers of no class."""
+    known = np.arange(classes).reshape(-1, *([1] * (numbers.ndim - 1)))
+    found: Float32Array = (numbers[:, None] == known).astype(np.float32)
+    found[np.broadcast_to(((numbers < 0) | (numbers >= classes))[:, None], found.shape)] = np.nan
+    return found
 
 
 def evaluation_batches(

@@ -17,7 +17,8 @@ _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 _ROUNDS = 10
 
-SHUFFLE_STREAM = 0xFFFFFFFF  # augmentations count their streams from 0, so this one is never theirs
+SHUFFLE_STREAM, MIXUP_STREAM = 0xFFFFFFFF, 0xFFFFFFFE
+"""Augmentations count their streams from 0, so these are never theirs."""
 
 
 def philox(counter: NDArray[Any], key: int) -> NDArray[np.uint32]:

@@ -20,7 +20,7 @@ from netdsl.ops.base import all_ops
 from netdsl.record import record
 from netdsl.source import Span
 from netdsl.syntax import tree
-from netdsl.train import schema
+from netdsl.train import schema, soft_targets
 from netdsl.updates import UpdateRule
 
 
@@ -61,6 +61,8 @@ class TrainSpec:
     metrics: tuple[Metric, ...]
     rule: UpdateRule
     span: Span
+    soft_targets: tuple[str, ...] = ()
+    """Targets that are shares of classes in training, because its samples are mixed."""
 
 
 @record(frozen=False)
@@ -139,7 +141,41 @@ def _finished(run: Run, draft: _Draft, train: tree.Train) -> TrainSpec | None:
         tuple(draft.metrics),
         draft.rule.finished(run),
         train.span,
+        _soft_targets(run, draft, draft.loss),
     )
+
+
+def _soft_targets(run: Run, draft: _Draft, loss: Value) -> tuple[str, ...]:
+    """The class targets of a loss on mixed samples; errors for what cannot be mixed."""
+    mixups = [choice for choice in draft.augmentations if choice.name == soft_targets.MIXUP]
+    if not mixups:
+        return ()
+    mixup, *more = mixups
+    for other in more:
+        first = [Label(mixup.span, "mixed here")]
+        run.error(Code.TRAIN_SETTING, "samples are mixed once", other.span, secondary=first)
+    found = []
+    for target in draft.targets.values():
+        readers = soft_targets.readers(run.graph, loss, run.graph.node(target.name).output)
+        refused = [node for node, operand in readers if soft_targets.shares_type(node, operand) is None]
+        if refused:
+            _unmixed(run, refused[0], target, mixup)
+        elif readers:
+            found.append(target.name)
+    return tuple(found)
+
+
+def _unmixed(run: Run, reader: Node, target: TargetSpec, mixup: Choice) -> None:
+    """The error for a loss that cannot take what a target becomes."""
+    if target.kind == "class":
+        title = f"`{reader.op}` takes class numbers here, and `mixup` makes shares of two classes of them"
+        help = "`cross_entropy` without `ignore` takes them, or train without `mixup`"
+    else:
+        title = f"`mixup` mixes classes; `{target.name}` is {target.type}"
+        help = "train without `mixup`"
+    labels = [Label(mixup.span, "mixed here"), Label(target.span, "what is mixed")]
+    span = min(reader.spans, key=lambda span: span.start, default=mixup.span)
+    run.error(Code.TRAIN_SETTING, title, span, secondary=labels, help=help)
 
 
 def _once(run: Run, draft: _Draft, what: str, span: Span) -> None:

@@ -261,6 +261,11 @@ class OpDef:
         """The expression of an elementwise op over its operands; None for all others."""
         return None
 
+    def shares_type(self, call: Call, operand: int) -> TensorType | None:
+        """The type of shares of classes, where ``operand`` are class numbers and could be shares instead: what
+        `with_shares` takes. None for all else."""
+        return None
+
     # -- meaning ---------------------------------------------------------------------------
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
@@ -272,6 +277,10 @@ class OpDef:
 
         ``grads`` has one entry a result; None where nothing downstream depends on it.
         """
+        raise NotImplementedError(self.name)
+
+    def with_shares(self, builder: GraphBuilder, node: Node, inputs: Sequence[Value]) -> Value:
+        """The result where ``inputs`` has shares of classes in the place of class numbers."""
         raise NotImplementedError(self.name)
 
     def training(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from netdsl import numpy_on_use as np
 from netdsl.diagnostics import Code
+from netdsl.ir.scalar import Var
 from netdsl.ir.types import DType, TensorType
 from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, ShapeError, register
 from netdsl.ops.pointwise import require_channels
@@ -82,6 +83,23 @@ class CrossEntropy(Loss):
         if grads[0] is None:
             return [None, None]
         return [builder.op("cross_entropy_grad", [grads[0], *node.inputs], node.attrs).output, None]
+
+    def shares_type(self, call: Call, operand: int) -> TensorType | None:
+        logits, label = call.inputs
+        if operand != 1 or call.attrs.get("ignore") is not None:
+            return None
+        return TensorType(logits.shape, label.batched)
+
+    def with_shares(self, builder: GraphBuilder, node: Node, inputs: Sequence[Value]) -> Value:
+        """``-sum shares[c] log softmax(logits)[c]``, the mean over samples and positions."""
+        logits, shares = inputs
+        classes, smooth = logits.type.shape[0], node.attrs.get("smooth", 0.0)
+        if smooth:
+            smoothed = (1.0 - smooth) * Var(0) + smooth / classes
+            shares = builder.op("map", [shares], {"expr": smoothed}, name=f"{node.name}.smoothed").output
+        logs = builder.op("log_softmax", [logits], name=f"{node.name}.logs").output
+        mean = builder.op("likelihood", [logs, shares], name=f"{node.name}.mean").output
+        return builder.op("map", [mean], {"expr": float(classes) * Var(0)}, name=node.name).output
 
 
 @register

@@ -107,6 +107,18 @@ class BceLogits(MeanLoss):
 
 
 @register
+class Likelihood(MeanLoss):
+    """Mean over samples and elements of ``-target * prediction``; equal shapes.
+
+    Of logarithms of probabilities and shares of classes it is their cross-entropy divided by the number of classes.
+    """
+
+    name: ClassVar[str] = "likelihood"
+    internal: ClassVar[bool] = True
+    term: ClassVar[Expr] = -(PREDICTION * TARGET)
+
+
+@register
 class MeanGrad(OpDef):
     """Gradient of a mean of terms: (g, a, b) -> ``g * expr(a, b) / count``, over all elements of all samples.
 

@@ -70,10 +70,13 @@ class Evaluator:
 
 
 def feed(recipe: Recipe, batch: Batch) -> dict[str, Array]:
-    """A batch as the graph's inputs: pictures, and the targets."""
+    """A batch as the graph's inputs: pictures, and the targets; of mixed samples, shares of classes."""
     inputs: dict[str, Array] = {recipe.image_input()[0]: batch.images}
     for name, kind in recipe.kinds().items():
         assert kind is not None, "fit_data.check_targets refuses targets that no data have"
+        if batch.mixed is not None and name in recipe.soft:
+            inputs[name] = batch.shares(kind, recipe.share_types[name].shape[0])
+            continue
         inputs[name] = batch.values[kind].astype(np.float32 if kind == "box" else np.int32)
     return inputs
 

@@ -21,4 +21,5 @@ def training_batches(
         kinds=recipe.wanted(),
         void=recipe.void(),
         workers=workers,
+        mixup=recipe.mixup(),
     )

@@ -96,7 +96,7 @@ def _losses(
     recipe: Recipe, data: Data, compiler: Compiler, seed: int, rates: Sequence[float], weights: Mapping[str, Array]
 ) -> Iterator[float]:
     """The mean loss of the batches of each update."""
-    graph = training_graph(recipe.graph, recipe.loss, optimizer=recipe.optimizer, rule=recipe.rule)
+    graph = training_graph(*recipe.for_steps(), optimizer=recipe.optimizer, rule=recipe.rule)
     check_batch(graph, recipe.batch)
     parameters = {**initial_parameters(graph.params, seed)}
     parameters.update({name: array for name, array in weights.items() if name in parameters})

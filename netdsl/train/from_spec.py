@@ -47,6 +47,7 @@ def recipe_of(model: Model, *, batch: int | None = None, epochs: int | None = No
         augment=tuple(AugmentStep(choice.name, choice.arguments) for choice in spec.augmentations),
         metrics=_metrics(spec),
         rule=spec.rule,
+        soft=spec.soft_targets,
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netdsl.autodiff import gradient_graph
-from netdsl.ir.graph import SOURCES, Node, Value
+from netdsl.ir.graph import SOURCES, Graph, Node, Value
 from netdsl.ir.types import DType
 from netdsl.plan.executor import Array
 from netdsl.train.checkpoint import Progress
@@ -61,9 +61,10 @@ class Inspector:
 
     def __init__(self, recipe: Recipe, make: MakeExecutor, parameters: Mapping[str, Array], looks: Looks) -> None:
         self.looks = looks
-        self._layers = _layers(recipe)
-        values = {_VALUE + node.name: node.output for node in self._layers if _has_activations(node)}
-        graph = gradient_graph(recipe.graph, recipe.loss, rule=recipe.rule, outputs=values, prefix=_GRADIENT)
+        self._layers = _layers(recipe.graph, recipe.loss)
+        graph, loss = recipe.for_steps()
+        values = {_VALUE + node.name: graph.node(node.name).output for node in self._layers if _has_activations(node)}
+        graph = gradient_graph(graph, loss, rule=recipe.rule, outputs=values, prefix=_GRADIENT)
         self._inputs = {node.name for node in graph.inputs}
         self._names = {node.name for node in graph.params}
         self._executor = make(graph, self._own(parameters), recipe.batch)
@@ -87,10 +88,10 @@ def dead(layers: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
     return [(name, found["dead"], found["units"]) for name, found in seen if found.get("dead")]
 
 
-def _layers(recipe: Recipe) -> list[Node]:
+def _layers(graph: Graph, loss: Value) -> list[Node]:
     """The layers on the way to the loss that have numbers of their own: parameters, or results that are no one
     else's."""
-    graph, on_the_way = recipe.graph, {recipe.loss.node}
+    on_the_way = {loss.node}
     for node in reversed(graph.nodes):
         if node in on_the_way:
             on_the_way.update(value.node for value in node.inputs)

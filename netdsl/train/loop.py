@@ -101,7 +101,7 @@ class Loop:
         self._batches = training_batches(recipe, data, self._preparation, seed, workers)
         self._horizon = Horizon(self._batches.steps / recipe.rule.accumulate, recipe.epochs)
         check_rule(recipe)
-        graph = training_graph(recipe.graph, recipe.loss, optimizer=recipe.optimizer, rule=recipe.rule)
+        graph = training_graph(*recipe.for_steps(), optimizer=recipe.optimizer, rule=recipe.rule)
         check_batch(graph, recipe.batch)
         parameters = initial_parameters(recipe.graph.params, seed)
         parameters.update(initial_parameters(graph.params, seed))
@@ -292,6 +292,9 @@ class Loop:
             ]
             title = f"`{bad.node.name}` ({bad.node.op}) is the first that is not finite at {at}"
             notes = (*bad.notes(numbers.tolist()), f"the loss is {loss}", *notes)
+            if self._batches.mixup is not None:
+                mixed = self._batches.partners(progress.epoch, numbers)
+                notes += (f"the samples of the batch were mixed with {', '.join(map(str, mixed.tolist()))}",)
         elif self._watch is not None:
             notes = ("the same step stays finite in NumPy's float32: no node can be named", *notes)
         return NumericFailure.of(

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from netdsl.data.augment import Augmentation
 from netdsl.data.base import Data
+from netdsl.data.mixup import Mixup
 from netdsl.data.prepare import Preparation
 from netdsl.data.targets import Kind, kind_of
 from netdsl.ir.graph import Graph, Value
+from netdsl.ir.types import TensorType
 from netdsl.train.augmentations import Input, made, margin_of
 from netdsl.train.schedule import Schedule
+from netdsl.train.soft_targets import MIXUP, with_soft_targets
 from netdsl.updates import EVERY_STEP, UpdateRule
 
 AVERAGED = "ema."
@@ -51,7 +55,8 @@ class Recipe:
 
     ``graph`` is the net with its targets as further inputs and the loss (one number, the mean over the
     batch) as a value. ``optimizer`` names the op and its arguments; ``rate`` is the base learning rate; ``rule`` is
-    what else is between gradients and new weights.
+    what else is between gradients and new weights. ``soft`` are the targets that are shares of classes in training,
+    because it mixes samples.
     """
 
     graph: Graph
@@ -65,6 +70,7 @@ class Recipe:
     augment: tuple[AugmentStep, ...] = ()
     metrics: tuple[Metric, ...] = ()
     rule: UpdateRule = EVERY_STEP
+    soft: tuple[str, ...] = ()
 
     def shares(self) -> frozenset[str]:
         """The metrics that are shares of 1, of averaged weights too."""
@@ -94,6 +100,21 @@ class Recipe:
         _, height, width = self.image_input()[1]
         means = [_numbers(step.args["mean"]) for step in self.augment if step.name == "normalize"]
         return made(self._steps(), Input(height, width, means[-1] if means else (0.0,)))
+
+    def mixup(self) -> Mixup | None:
+        """How training samples are mixed, if they are."""
+        found = [step.args["alpha"] for step in self.augment if step.name == MIXUP]
+        return Mixup(float(found[0])) if found else None
+
+    def for_steps(self) -> tuple[Graph, Value]:
+        """Graph and loss as training has them: where targets are shares of classes, with such."""
+        return with_soft_targets(self.graph, self.loss, self.soft)
+
+    @cached_property
+    def share_types(self) -> dict[str, TensorType]:
+        """The types of the ``soft`` targets in training."""
+        graph, _ = self.for_steps()
+        return {name: graph.node(name).output.type for name in self.soft}
 
     def _steps(self) -> list[tuple[str, Mapping[str, Any]]]:
         return [(step.name, step.args) for step in self.augment]

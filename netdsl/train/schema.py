@@ -86,6 +86,7 @@ AUGMENTATIONS: Schema = {
     "hue": (Arg("degrees", Kind.FLOAT, minimum=0, maximum=180, doc="largest turn of colours, each way"),),
     "pca_noise": (Arg("sigma", Kind.FLOAT, 0.1, minimum=0, maximum=10, doc="of the deviations of ImageNet's colours"),),
     "cutout": (Arg("pixels", Kind.INT, minimum=1, doc="side of the square that is hidden"),),
+    "mixup": (Arg("alpha", Kind.FLOAT, 0.2, minimum=1e-3, maximum=1e3, doc="the larger, the more even the mixtures"),),
     "resize": (
         Arg("fit", Kind.WORD, "stretch", words=("stretch", "cover"), doc="what happens to other aspect ratios"),
     ),

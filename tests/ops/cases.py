@@ -116,6 +116,7 @@ def norms_and_losses() -> list[Case]:
         Case("cross_entropy_grad", [NUMBER, t(17), labels()], {"smooth": 0.1}, {2: (0, 17)}),
         Case("cross_entropy_grad", [NUMBER, t(3, 4, 2), labels(4, 2)], {"ignore": 1, "smooth": 1.0}, {2: (0, 3)}),
         Case("mse", [t(17, 2, 3)] * 2),
+        Case("likelihood", [t(17, 2, 3)] * 2),
         Case("bce", [t(17)] * 2, {}, positive),
         Case("bce_logits", [t(3, 2, 2)] * 2, {}, {1: (0.0, 1.0)}),
         Case("mean_grad", [NUMBER, t(17, 2, 3), t(17, 2, 3)], {"expr": Var(0) - Var(1)}),

@@ -60,6 +60,7 @@ COUNTED = [
     ("cross_entropy", [t(10, 2, 2), labels(2, 2)], {"smooth": 0.1}, 0, 5 * 40 + 6 * 4),
     ("cross_entropy_grad", [NUMBER, t(10), labels()], {}, 0, 6 * 10 + 1),
     ("mse", [t(10), t(10)], {}, 0, 3 * 10),  # difference, square, sum
+    ("likelihood", [t(10), t(10)], {}, 0, 3 * 10),  # product, sign, sum
     ("bce", [t(10), t(10)], {}, 0, 11 * 10),  # two logs, two bounds, two of 1 - x, two products, sum, sign; the mean's
     ("bce_logits", [t(10), t(10)], {}, 0, (9 + 1) * 10),
     ("mean_grad", [NUMBER, t(10), t(10)], {"expr": Var(0) - Var(1)}, 0, 2 * 10),

@@ -136,7 +136,7 @@ def entropy(op: str) -> Callable[[Draw], Case]:
 
 CASES: dict[str, Callable[[Draw], Case]] = {
     **{op: same(1) for op in ("relu", "tanh", "softmax", "log_softmax", "identity")},
-    **{op: same(2) for op in ("add", "softmax_grad", "log_softmax_grad", "mse")},
+    **{op: same(2) for op in ("add", "softmax_grad", "log_softmax_grad", "mse", "likelihood")},
     **{op: pool(op) for op in ("maxpool", "avgpool", "maxpool_grad", "avgpool_grad")},
     **{op: upsample(op) for op in ("upsample", "upsample_grad")},
     **{op: normalization(op) for op in ("bn_train", "bn_train_grad")},

@@ -33,7 +33,7 @@ def test_sum_to(shape: tuple[int, ...], result: tuple[int, ...], batched: bool, 
     check("sum_to", {"shape": result, "batched": batched}, [TensorType(shape)], target=target, batch=3)
 
 
-LOSSES = ["mse", "bce", "bce_logits", "mse"]
+LOSSES = ["mse", "bce", "bce_logits", "likelihood"]
 
 
 @pytest.mark.parametrize(("target", "op", "shape"), spread(LOSSES, [(10,), (5, 3, 9), (17, 33, 40)]))
