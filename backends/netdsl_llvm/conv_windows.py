@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from netdsl.ops.base import Call
 from netdsl.plan.layout import Halo
 from netdsl_llvm.windows import Axis, halo_of, transposed_axes, window_axis
 
+Kind = TypeVar("Kind", Axis, tuple[Axis, ...])
 Axes = tuple[tuple[Axis, ...], tuple[Axis, ...]]
 """Phases of the rows and of the columns."""
 
 
-def conv_axes(call: Call) -> tuple[Axis, Axis]:
-    """Of conv(x, w): x (C, H, W), w (O, I, kh, kw)."""
+def _along_both(
+    call: Call, shape: tuple[int, ...], axis: Callable[[int, int, int, int, int], Kind]
+) -> tuple[Kind, Kind]:
+    """``axis`` of the rows and of the columns of ``shape``, with the kernel, stride, padding and dilation of each."""
     top, _, left, _ = call.attrs["pad"]
     stride, dilation, kernel = call.attrs["stride"], call.attrs["dilation"], call.attrs["kernel"]
-    _, height, width = call.outputs[0].shape
+    _, height, width = shape
     return (
-        window_axis(height, kernel[0], stride[0], top, dilation[0]),
-        window_axis(width, kernel[1], stride[1], left, dilation[1]),
+        axis(height, kernel[0], stride[0], top, dilation[0]),
+        axis(width, kernel[1], stride[1], left, dilation[1]),
     )
+
+
+def conv_axes(call: Call) -> tuple[Axis, Axis]:
+    """Of conv(x, w): x (C, H, W), w (O, I, kh, kw)."""
+    return _along_both(call, call.outputs[0].shape, window_axis)
 
 
 def transposed_conv_axes(call: Call) -> Axes:
     """Of deconv(x, w) and conv_grad_input(grad, w), w (C, O, kh, kw): phases of the strides."""
-    top, _, left, _ = call.attrs["pad"]
-    stride, dilation, kernel = call.attrs["stride"], call.attrs["dilation"], call.attrs["kernel"]
-    _, height, width = call.outputs[0].shape
-    return (
-        transposed_axes(height, kernel[0], stride[0], top, dilation[0]),
-        transposed_axes(width, kernel[1], stride[1], left, dilation[1]),
-    )
+    return _along_both(call, call.outputs[0].shape, transposed_axes)
 
 
 def conv_halo(call: Call) -> Halo:
@@ -46,13 +51,7 @@ def transposed_conv_halo(call: Call) -> Halo:
 
 def grad_weight_axes(call: Call) -> tuple[Axis, Axis]:
     """Of conv_grad_weight(g, x): the layer's own windows, over all positions of g."""
-    top, _, left, _ = call.attrs["pad"]
-    stride, dilation, kernel = call.attrs["stride"], call.attrs["dilation"], call.attrs["kernel"]
-    _, height, width = call.inputs[0].shape
-    return (
-        window_axis(height, kernel[0], stride[0], top, dilation[0]),
-        window_axis(width, kernel[1], stride[1], left, dilation[1]),
-    )
+    return _along_both(call, call.inputs[0].shape, window_axis)
 
 
 def grad_weight_halo(call: Call) -> Halo:

@@ -22,6 +22,7 @@ from netdsl_llvm.kernels.sliding import (
     flattened,
     for_part,
     keep_order,
+    over_taps,
     stride_arguments,
     with_strides,
     without_strides,
@@ -192,22 +193,12 @@ class Accumulation:
         return k.at(x, k.mul(block, self.s.x.cb)), k.at(weights, k.mul(block, self.filter.block_stride))
 
     def _over_taps(self, x: Value, weights: Value, channels: int, sums: list[Value]) -> list[Value]:
-        k, s = self.k, self.s
-        unrolled = s.tap_cols.count * channels * len(sums) <= UNROLLED
-        step = s.tap_cols.count if unrolled else 1
-        with k.carried_loop(0, s.tap_rows.count, sums) as rows:
-            row_x = k.at(x, k.mul(rows.index, s.tap_rows.x))
-            row_weights = k.at(weights, k.mul(rows.index, s.tap_rows.filter))
-            with k.carried_loop(0, s.tap_cols.count, rows.carried, step) as cols:
-                sums = cols.carried
-                for tap in range(step):
-                    column = k.add(cols.index, tap)
-                    tap_x = k.at(row_x, k.mul(column, s.tap_cols.x))
-                    tap_weights = k.at(row_weights, k.mul(column, s.tap_cols.filter))
-                    sums = self._over_channels(tap_x, tap_weights, channels, sums)
-                cols.carry(sums)
-            rows.carry(cols.results)
-        return rows.results
+        def add(x: Value, weights: Value, sums: list[Value]) -> list[Value]:
+            return self._over_channels(x, weights, channels, sums)
+
+        taps = self.s.tap_cols.count
+        unrolled = taps * channels * len(sums) <= UNROLLED
+        return over_taps(self.k, self.s, (x, weights), sums, taps if unrolled else 1, add)
 
     def _over_channels(self, x: Value, weights: Value, channels: int, sums: list[Value]) -> list[Value]:
         fitting = [s for s in range(1, channels + 1) if channels % s == 0 and s * len(sums) <= UNROLLED]

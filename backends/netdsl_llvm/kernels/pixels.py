@@ -17,7 +17,7 @@ from netdsl_llvm.codegen import RunBuilder
 from netdsl_llvm.emit import Index, Kernel, Value
 from netdsl_llvm.kernels.expression import Epilogue, digest, emit_expression
 from netdsl_llvm.kernels.relayout import transpose
-from netdsl_llvm.kernels.sliding import Sliding, for_part, keep_order
+from netdsl_llvm.kernels.sliding import Sliding, for_part, keep_order, over_taps
 from netdsl_llvm.layouts import PackedFilter
 from netdsl_llvm.pixel_lanes import HALF
 from netdsl_llvm.tiling import Split
@@ -116,20 +116,12 @@ class _Builder:
         places = tuple(i * s.x.h + offset for i in range(r.height) for offset in offsets)
         biases = [k.load_broadcast(k.arg("bias"), c) if s.bias else k.v(0.0) for c in channels]
         sums = [bias for bias in biases for _ in places]
-        unrolled = s.tap_cols.count * len(sums) <= UNROLLED
-        step = s.tap_cols.count if unrolled else 1
-        with k.carried_loop(0, s.tap_rows.count, sums) as rows:
-            row_x = k.at(x, k.mul(rows.index, s.tap_rows.x))
-            row_weights = k.at(weights, k.mul(rows.index, s.tap_rows.filter))
-            with k.carried_loop(0, s.tap_cols.count, rows.carried, step) as cols:
-                sums = cols.carried
-                for tap in range(step):
-                    column = k.add(cols.index, tap)
-                    tap_x = k.at(row_x, k.mul(column, s.tap_cols.x))
-                    sums = self._add(tap_x, places, k.at(row_weights, k.mul(column, s.tap_cols.filter)), channels, sums)
-                cols.carry(sums)
-            rows.carry(cols.results)
-        return rows.results
+
+        def add(x: Value, weights: Value, sums: list[Value]) -> list[Value]:
+            return self._add(x, places, weights, channels, sums)
+
+        taps = s.tap_cols.count
+        return over_taps(k, s, (x, weights), sums, taps if taps * len(sums) <= UNROLLED else 1, add)
 
     def _add(
         self, x: Value, places: tuple[int, ...], weights: Value, channels: range, sums: list[Value]

@@ -138,6 +138,33 @@ def by_vectors(k: Kernel, full: Value, counts: tuple[int, int], emit: Callable[[
             emit(rest)
 
 
+def over_taps(
+    k: Kernel,
+    s: Sliding,
+    places: tuple[Value, Value],
+    sums: list[Value],
+    step: int,
+    add: Callable[[Value, Value, list[Value]], list[Value]],
+) -> list[Value]:
+    """The sums after all taps; ``places`` are those of the first one's input and weights.
+
+    ``add`` gives the sums after one tap. ``step``, which divides the taps of a row, are emitted in a line.
+    """
+    x, weights = places
+    with k.carried_loop(0, s.tap_rows.count, sums) as rows:
+        row_x = k.at(x, k.mul(rows.index, s.tap_rows.x))
+        row_weights = k.at(weights, k.mul(rows.index, s.tap_rows.filter))
+        with k.carried_loop(0, s.tap_cols.count, rows.carried, step) as cols:
+            sums = cols.carried
+            for tap in range(step):
+                column = k.add(cols.index, tap)
+                tap_x = k.at(row_x, k.mul(column, s.tap_cols.x))
+                sums = add(tap_x, k.at(row_weights, k.mul(column, s.tap_cols.filter)), sums)
+            cols.carry(sums)
+        rows.carry(cols.results)
+    return rows.results
+
+
 def keep_order(k: Kernel) -> None:
     """Loads stay on this side: LLVM's scheduler would move those of many channels ahead, out of registers.
 
