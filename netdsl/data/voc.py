@@ -1,7 +1,7 @@
 """`--data voc:DIR` and `voc-masks:DIR`: pictures with boxes, or a class a pixel, in the layout of PASCAL VOC.
 
     DIR/JPEGImages/NAME.jpg   Annotations/NAME.xml   ImageSets/Main/train.txt, val.txt
-    for voc-masks: ImageSets/Segmentation/train.txt, val.txt   SegmentationClass/NAME.png   SegmentationObject/NAME.png
+    for voc-masks: ImageSets/Segmentation/train.txt, val.txt   SegmentationClass/NAME.png
 
 Source: Everingham and Winn, "The PASCAL VOC challenge 2012 development kit". Boxes there count pixels from 1,
 both ends included; here edges count from 0, so left and top are one less. `train` is trained on, `val` tested.
@@ -10,14 +10,14 @@ both ends included; here edges count from 0, so left and top are one less. `trai
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from netdsl.data.annotated_files import Entry, Left, data_of, read_text, set_aside
-from netdsl.data.annotation import MAX_CLASSES, VOID, Instance, Runs, box_of
+from netdsl.data.annotation import MAX_CLASSES, VOID, Instance
 from netdsl.data.base import Data, IntArray
 from netdsl.data.picture import SUFFIXES, read_indices
 from netdsl.data.plain_xml import Element, read_xml
@@ -170,17 +170,6 @@ def read_classes(path: Path, classes: int, size: tuple[int, int]) -> IntArray:
     if wrong.size:
         raise UserError.of(Code.DATA_LABELS, f"`{path}` has the class {wrong[0]}; there are {classes} and the ground")
     return numbers.astype(np.int64)
-
-
-def read_objects(root: Path, name: str, instances: Sequence[Instance]) -> tuple[Instance, ...]:
-    """The instances with their masks of `SegmentationObject`: pixel number k belongs to the k-th object, whose
-    box is made to fit. Objects without pixels keep box and no mask. Raises UserError."""
-    numbers = read_indices(_file(_root(root), "SegmentationObject", name, ".png"))
-    result = []
-    for place, thing in enumerate(instances, start=1):
-        mask = numbers == place
-        result.append(replace(thing, mask=Runs.of(mask), box=box_of(mask)) if mask.any() else thing)
-    return tuple(result)
 
 
 def _file(root: Path, folder: str, name: str, *suffixes: str) -> Path:

@@ -72,10 +72,6 @@ class Blocked:
         return -(-self.channels // self.block)
 
     @property
-    def pix_stride(self) -> int:
-        return self.block
-
-    @property
     def size(self) -> int:
         """Elements of a buffer that holds just this value."""
         return self.batch * self.n_stride
