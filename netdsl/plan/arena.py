@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
+from typing import TypeAlias
 
 
 @dataclass
@@ -23,76 +25,50 @@ def place(intervals: Sequence[Interval], alignment: int) -> int:
     Largest first, each at the lowest gap that holds it among those alive at the same time: close to the
     lower bound in practice, and deterministic.
     """
+    # two live together exactly if one is there when the other begins: no other steps matter
+    begins = sorted({item.first for item in intervals})
     order = sorted(range(len(intervals)), key=lambda i: (-intervals[i].size, intervals[i].first, i))
-    taken = _Taken(max((item.last for item in intervals), default=0))
+    taken = _Taken(len(begins))
     total = 0
     for item in map(intervals.__getitem__, order):
         length = -(-item.size // alignment) * alignment
-        item.offset = taken.take_lowest(item, length)
+        steps = bisect_left(begins, item.first), bisect_right(begins, item.last)
+        item.offset = taken.take_lowest(steps, item.size, length) if item.size else 0
         total = max(total, item.offset + length)
     return total
 
 
-class _Ranges:
-    """Ranges of offsets that are taken: apart, in order; what touches becomes one, so there are few."""
-
-    __slots__ = ("ends", "starts")
-
-    def __init__(self, start: int, end: int) -> None:
-        self.starts = [start]
-        self.ends = [end]
-
-    def add(self, start: int, end: int) -> None:
-        starts, ends = self.starts, self.ends
-        low, high = bisect_left(ends, start), bisect_right(starts, end)
-        if high - low == 1 and starts[low] <= start and end <= ends[low]:
-            return
-        if low < high:
-            start, end = min(start, starts[low]), max(end, ends[high - 1])
-        starts[low:high] = (start,)
-        ends[low:high] = (end,)
-
-    def free_from(self, offset: int, size: int) -> int:
-        """The lowest offset from ``offset`` on where ``size`` elements are free."""
-        starts, ends = self.starts, self.ends
-        number = bisect_right(ends, offset)
-        while number < len(starts) and starts[number] < offset + size:
-            offset = ends[number]
-            number += 1
-        return offset
+Ranges: TypeAlias = list[int]
+"""Ranges of offsets: where the first begins and ends, where the second does ...; what touches is one range. An offset
+with an odd number of these behind it lies in a range."""
 
 
 class _Taken:
     """What is taken at which steps: a segment tree. Node 1 stands for all steps, node n for those of 2n and 2n + 1,
     and the last nodes for a step each. ``through`` a node is what lives at all of its steps, ``within`` it at any."""
 
-    def __init__(self, last: int) -> None:
-        self._leaves = 1 << last.bit_length()
-        self._through: list[_Ranges | None] = [None] * (2 * self._leaves)
-        self._within: list[_Ranges | None] = [None] * (2 * self._leaves)
+    def __init__(self, steps: int) -> None:
+        self._leaves = 1 << max(steps - 1, 0).bit_length()
+        self._through: list[Ranges] = [[] for _ in range(2 * self._leaves)]
+        self._within: list[Ranges] = [[] for _ in range(2 * self._leaves)]
 
-    def take_lowest(self, item: Interval, length: int) -> int:
-        """Take the lowest ``length`` offsets of which the first ``item.size`` are free during the item's life."""
-        if not item.size:
-            return 0
-        parts, above = self._parts(item), self._above(item)
+    def take_lowest(self, steps: tuple[int, int], size: int, length: int) -> int:
+        """Take the lowest ``length`` offsets of which the first ``size`` are free from the first of ``steps`` until
+        before the second."""
+        parts = self._parts(*steps)
         taken = [ranges for node in parts if (ranges := self._within[node])]
-        taken += [ranges for node in above if (ranges := self._through[node])]
-        offset, before = 0, -1
-        while offset != before:
-            before = offset
-            for ranges in taken:
-                offset = ranges.free_from(offset, item.size)
+        taken += [ranges for node in self._above(*steps) if (ranges := self._through[node])]
+        offset = _lowest_free(taken, size)
         for node in parts:
-            _add(self._through, node, offset, offset + length)
-            _add(self._within, node, offset, offset + length)
-        for node in above:
-            _add(self._within, node, offset, offset + length)
+            _add(self._through[node], offset, offset + length)
+            # what a node has within it, all nodes above it have as well
+            while node and _add(self._within[node], offset, offset + length):
+                node >>= 1
         return offset
 
-    def _parts(self, item: Interval) -> list[int]:
-        """The fewest nodes that make up the item's life."""
-        low, high = item.first + self._leaves, item.last + self._leaves + 1
+    def _parts(self, first: int, stop: int) -> list[int]:
+        """The fewest nodes that make up the steps."""
+        low, high = first + self._leaves, stop + self._leaves
         parts: list[int] = []
         while low < high:
             if low & 1:
@@ -105,9 +81,9 @@ class _Taken:
             high >>= 1
         return parts
 
-    def _above(self, item: Interval) -> list[int]:
+    def _above(self, first: int, stop: int) -> list[int]:
         """The nodes above the first and the last step: all that hold a part, and some that lie in one."""
-        low, high = item.first + self._leaves >> 1, item.last + self._leaves >> 1
+        low, high = first + self._leaves >> 1, stop - 1 + self._leaves >> 1
         above: list[int] = []
         while low != high:
             above += (low, high)
@@ -119,9 +95,31 @@ class _Taken:
         return above
 
 
-def _add(table: list[_Ranges | None], node: int, start: int, end: int) -> None:
-    ranges = table[node]
-    if ranges is None:
-        table[node] = _Ranges(start, end)
-    else:
-        ranges.add(start, end)
+def _lowest_free(taken: Sequence[Ranges], size: int) -> int:
+    """The lowest offset from which on ``size`` elements are in none of the ranges."""
+    offset = agreed = 0
+    for ranges in cycle(taken):
+        after = bisect_right(ranges, offset)
+        behind = after | 1  # the end of the range that the offset is in, or of the next one
+        agreed += 1
+        if after == behind or (after < len(ranges) and ranges[after] < offset + size):
+            offset, agreed = ranges[behind], 1
+            while behind + 1 < len(ranges) and ranges[behind + 1] < offset + size:
+                behind += 2
+                offset = ranges[behind]
+        if agreed == len(taken):
+            return offset
+    return 0
+
+
+def _add(ranges: Ranges, start: int, end: int) -> bool:
+    """Take a range of offsets; False where all of it was taken before."""
+    low = bisect_left(ranges, start)
+    high = bisect_right(ranges, end, low)
+    borders = [] if low & 1 else [start]
+    if not high & 1:
+        borders.append(end)
+    if ranges[low:high] == borders:
+        return False
+    ranges[low:high] = borders
+    return True
