@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 from netdsl.record import record
 from netdsl.source import Span
@@ -224,6 +224,15 @@ class InternalError(Exception):
         super().__init__(f"internal error in {stage}")
 
 
+class Details(TypedDict, total=False):
+    """What a finding says beside its title: at its place, at further places, why, and what to do."""
+
+    label: str
+    secondary: Sequence[Label]
+    notes: Sequence[str]
+    help: str | None
+
+
 @record(frozen=False)
 class Diagnostics:
     """Collects findings, each once (a loop body is elaborated many times).
@@ -252,51 +261,29 @@ class Diagnostics:
         if self.most is not None and self._errors >= self.most:
             self.raise_if_errors()
 
+    def error(self, code: Code, title: str, span: Span | None = None, **details: Unpack[Details]) -> None:
+        self._report(Level.ERROR, code, title, span, **details)
+
+    def warning(self, code: Code, title: str, span: Span | None = None, **details: Unpack[Details]) -> None:
+        self._report(Level.WARNING, code, title, span, **details)
+
     def _report(
         self,
         level: Level,
         code: Code,
         title: str,
         span: Span | None,
-        label: str,
-        secondary: Sequence[Label],
-        notes: Sequence[str],
-        help: str | None,
+        label: str = "",
+        secondary: Sequence[Label] = (),
+        notes: Sequence[str] = (),
+        help: str | None = None,
     ) -> None:
         primary = Label(span, label) if span is not None else None
         self.add(Diagnostic(code, level, title, primary, tuple(secondary), tuple(notes), help))
 
-    def error(
-        self,
-        code: Code,
-        title: str,
-        span: Span | None = None,
-        label: str = "",
-        secondary: Sequence[Label] = (),
-        notes: Sequence[str] = (),
-        help: str | None = None,
-    ) -> None:
-        self._report(Level.ERROR, code, title, span, label, secondary, notes, help)
-
-    def warning(
-        self,
-        code: Code,
-        title: str,
-        span: Span | None = None,
-        label: str = "",
-        secondary: Sequence[Label] = (),
-        notes: Sequence[str] = (),
-        help: str | None = None,
-    ) -> None:
-        self._report(Level.WARNING, code, title, span, label, secondary, notes, help)
-
     @property
     def has_errors(self) -> bool:
         return self._errors > 0
-
-    @property
-    def error_count(self) -> int:
-        return self._errors
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:

@@ -182,7 +182,7 @@ def _missing(run: Run, chosen: Chosen, parameter: tree.Parameter) -> None:
         Code.MISSING_ARGUMENT,
         f"`{chosen.name}` needs `{name}`",
         parameter.span,
-        f"is {phrase}",
+        label=f"is {phrase}",
         help=f"give it with `--set {name}=...`, or a default: `{name}: {parameter.kind.text} = ...`",
     )
     chosen.values[name] = UNKNOWN

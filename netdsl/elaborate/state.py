@@ -6,11 +6,11 @@ they call each other only through :class:`Run`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from netdsl.diagnostics import Code, Diagnostics, Label, ResourceLimit
+from netdsl.diagnostics import Code, Details, Diagnostics, Label, ResourceLimit
 from netdsl.elaborate import limits
 from netdsl.elaborate.files import Module
 from netdsl.elaborate.names import NameScope, Spot
@@ -202,36 +202,19 @@ class Run:
 
     # -- findings ----------------------------------------------------------------------------------
 
-    def error(
-        self,
-        code: Code,
-        title: str,
-        span: Span,
-        label: str = "",
-        secondary: Sequence[Label] = (),
-        notes: Sequence[str] = (),
-        help: str | None = None,
-    ) -> None:
-        self.found.error(code, title, span, label, [*secondary, *self._uses()], notes, help)
+    def error(self, code: Code, title: str, span: Span, **details: Unpack[Details]) -> None:
+        self.found.error(code, title, span, **self._with_uses(details))
         self._errors += 1
         if self._errors >= self._most_errors:
             self.found.raise_if_errors()
 
-    def warning(
-        self,
-        code: Code,
-        title: str,
-        span: Span,
-        label: str = "",
-        secondary: Sequence[Label] = (),
-        notes: Sequence[str] = (),
-        help: str | None = None,
-    ) -> None:
-        self.found.warning(code, title, span, label, [*secondary, *self._uses()], notes, help)
+    def warning(self, code: Code, title: str, span: Span, **details: Unpack[Details]) -> None:
+        self.found.warning(code, title, span, **self._with_uses(details))
 
-    def _uses(self) -> list[Label]:
-        """Where the block in question is used: the two innermost places."""
-        return [Label(span, f"in this use of `{name}`") for name, span in reversed(self.trail[-2:])]
+    def _with_uses(self, details: Details) -> Details:
+        """And where the block in question is used: the two innermost places."""
+        uses = [Label(span, f"in this use of `{name}`") for name, span in reversed(self.trail[-2:])]
+        return {**details, "secondary": [*details.get("secondary", ()), *uses]}
 
     # -- names -------------------------------------------------------------------------------------
 

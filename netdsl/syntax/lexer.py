@@ -82,7 +82,7 @@ def _bad_string(span: Span, found: Diagnostics) -> None:
             Code.UNTERMINATED_STRING,
             "this string has no closing quote",
             span,
-            "a string ends on its line",
+            label="a string ends on its line",
             help='close it with `"`',
         )
 
@@ -169,5 +169,5 @@ def _unclosed(source: Source, opener: Token, found: Diagnostics) -> None:
         Code.UNCLOSED_BRACKET,
         f"this `{opener.text}` is never closed",
         source.span(opener.start, opener.end),
-        f"needs a `{OPENING[opener.kind]}`",
+        label=f"needs a `{OPENING[opener.kind]}`",
     )

@@ -89,7 +89,7 @@ def test_the_collector_keeps_each_finding_once() -> None:
     for _ in range(3):
         found.warning(Code.UNUSED_VALUE, "w", span)
         found.error(Code.SYNTAX, "e", span)
-    assert (len(found), found.error_count, len(found.warnings)) == (2, 1, 1)
+    assert (len(found), found.has_errors, len(found.warnings)) == (2, True, 1)
     try:
         found.raise_if_errors()
     except UserError as error:
