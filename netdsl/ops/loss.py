@@ -37,6 +37,7 @@ class CrossEntropy(Loss):
     whose label is n don't count (the mean is over the others; of none it is NaN). Any other label that is no
     channel makes the loss NaN. With ``smooth = s`` the target is ``1 - s`` for the label and ``s / C`` more for each of
     the C classes, so the loss ``-(1 - s) log p[label] - s / C sum log p`` (Szegedy et al., CVPR 2016).
+    In training on samples that ``augment mixup`` mixed, labels are shares of classes: ``-sum share[c] log p[c]``.
     """
 
     name: ClassVar[str] = "cross_entropy"

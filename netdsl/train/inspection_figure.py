@@ -7,7 +7,7 @@ gradients and its activations: filled those of the latest look, as a line those 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from netdsl.report.figure.primitives import Circle, Figure, Line, Point, Polygon, Shape, Text, rectangle, text_width
@@ -37,7 +37,7 @@ def inspection_figure(records: Sequence[Mapping[str, Any]], net: str) -> Figure:
         (0.0, "Norm of gradients", _gradient_norm, None),
         (WIDTH / 2, "Update / weights", _ratio, USUAL_RATIO),
     ):
-        lines = [(f"step {records[n]['step']}", [value(row) for row in rows[n]]) for n in chosen]
+        lines = [(f"step {records[n]['step']}", _line(rows[n], value)) for n in chosen]
         figure.shapes.extend(_chart(left, title, lines, usual))
     top = TOP + CHART + BOTTOM + 40
     figure.shapes.extend(_heads(top, records))
@@ -54,6 +54,13 @@ def _rows(record: Mapping[str, Any]) -> list[Row]:
 def _largest(parameters: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     trained = [found for found in parameters if found["gradient"] is not None]
     return max(trained or parameters, key=lambda found: int(found["weight"]["count"]), default=None)
+
+
+def _line(rows: Sequence[Row], value: Callable[[Row], float | None]) -> list[float | None]:
+    """The value of each layer with filters or a matrix: between them, factors of normalizations would hide how
+    gradients change. Where there are none, of each layer."""
+    found = [parameter is not None and len(parameter["shape"]) > 1 for _, parameter in rows]
+    return [value(row) if wanted or not any(found) else None for row, wanted in zip(rows, found, strict=True)]
 
 
 def _spread_out(count: int) -> list[int]:
@@ -196,8 +203,8 @@ def _histogram(
     if low < 0 < high:
         zero = left - low / (high - low) * CELL
         yield Line(((zero, bottom), (zero, bottom + 3)), SOFT, 1)
-    yield Text((left, bottom + 10), f"{low:.2g}", FONT - 4, SOFT, "start")
-    yield Text((left + CELL, bottom + 10), f"{high:.2g}", FONT - 4, SOFT, "end")
+    yield Text((left, bottom + 10), f"{low:.3g}", FONT - 4, SOFT, "start")
+    yield Text((left + CELL, bottom + 10), f"{high:.3g}", FONT - 4, SOFT, "end")
 
 
 def _numbers(place: Point, row: Row, dying: tuple[int, int] | None) -> Iterator[Shape]:
