@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from netdsl.diagnostics import Code, UserError
+from netdsl.division import SHARE, SHARE_TYPE, Division, RankSums, divided_loss
 from netdsl.ir.builder import GraphBuilder
 from netdsl.ir.graph import SOURCES, Graph, Node, Value
 from netdsl.ir.types import DType, TensorType
@@ -43,6 +44,7 @@ def training_graph(
     optimizer: tuple[str, Mapping[str, Any]],
     outputs: Mapping[str, Value] | None = None,
     rule: UpdateRule = EVERY_STEP,
+    division: Division | None = None,
 ) -> Graph:
     """The whole step: forward in training form, backward, and one optimizer node a trainable parameter.
 
@@ -52,15 +54,37 @@ def training_graph(
     parameters, state and running statistics. Parameters that the loss does not depend on are not part of it.
     Weight decay leaves alone the parameters that say so (``decay``); ``rule`` says all else about the updates.
     Layers all of whose parameters are frozen work as at inference.
+
+    With ``division`` the step is one rank's part of a larger one (:mod:`netdsl.division`): it has the further input
+    ``share``, ``loss`` is that of all ranks, and running statistics that are
+    each rank's own become the mean of the ranks'.
     """
-    step, table, context = _training_forms(graph, rule)
+    step, table, context = _training_forms(graph, rule, division)
     step.outputs = {"loss": table[loss], **{name: table[value] for name, value in (outputs or {}).items()}}
     step.updates = dict(context.updates)
-    update = Updates(step, optimizer, rule)
-    grads = gradients(step, table[loss], update.trained)
-    update.add_all(grads)
+    update = Updates(step, optimizer, rule, division)
+    if division is None:
+        update.add_all(gradients(step, table[loss], update.trained))
+    else:
+        update.add_all(_summed_gradients(step, table[loss], update.trained, division))
     step.prune()
     return step
+
+
+def _summed_gradients(step: Graph, loss: Value, wrt: Iterable[Value], division: Division) -> dict[Value, Value]:
+    """As `gradients`, of all ranks; loss and running statistics of the step become those of all ranks too."""
+    share = step.node(SHARE).output
+    part = divided_loss(step, loss, share)
+    grads = gradients(step, part, wrt)
+    sums = RankSums(step)
+    own = {} if division.synchronized else step.updates
+    moved = {name: sums.begin_mean(value, share) for name, value in own.items()}
+    for value in (part, *grads.values()):
+        sums.begin(value)
+    ends = sums.ends()
+    step.outputs["loss"] = ends[part]
+    step.updates |= {name: ends[value] for name, value in moved.items()}
+    return {param: ends[grad] for param, grad in grads.items()}
 
 
 def gradient_graph(
@@ -88,12 +112,17 @@ def gradient_graph(
     return step
 
 
-def _training_forms(graph: Graph, rule: UpdateRule) -> tuple[Graph, dict[Value, Value], TrainingContext]:
+def _training_forms(
+    graph: Graph, rule: UpdateRule, division: Division | None = None
+) -> tuple[Graph, dict[Value, Value], TrainingContext]:
     """A copy whose layers are replaced by their training forms, and the map from old values to new."""
     step = Graph(graph.name)
     build = GraphBuilder(step, infer_types)
-    extra = {name: _step_input(build, graph, name, type) for name, type in STEP_INPUTS.items()}
+    types = STEP_INPUTS if division is None else {**STEP_INPUTS, SHARE: SHARE_TYPE}
+    extra = {name: _step_input(build, graph, name, type) for name, type in types.items()}
     context = TrainingContext(extra["step"], extra["seed"])
+    if division is not None:
+        context.first, context.shared = division.first, division.whole if division.synchronized else 0
     table: dict[Value, Value] = {}
     for node in graph.nodes:
         if node.epilogue is not None:

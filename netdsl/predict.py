@@ -14,9 +14,10 @@ from netdsl.data.base import Float32Array
 from netdsl.data.picture import read_picture
 from netdsl.data.prepare import Preparation
 from netdsl.data.trim import trimmed
-from netdsl.diagnostics import Code, Diagnostic, NumericFailure, UserError
+from netdsl.diagnostics import Code, Diagnostic, Level, NumericFailure, UserError
 from netdsl.ir.graph import Graph, Value
 from netdsl.plan.executor import Executor
+from netdsl.train.ranks import ONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,30 @@ class Prediction:
             "file": str(self.path),
             "predictions": [{"class": name, "probability": value} for name, value in self.ranked],
         }
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What came of a batch of files, from number ``start`` on."""
+
+    start: int
+    seen: tuple[Prediction, ...]
+    failed: tuple[Diagnostic, ...]
+
+    def to_json(self) -> list[Any]:
+        seen = [[str(one.path), one.ranked] for one in self.seen]
+        failed = [[one.code.name, one.level.name, one.title, one.notes, one.help] for one in self.failed]
+        return [self.start, seen, failed]
+
+    @staticmethod
+    def from_json(found: list[Any]) -> _Looked:
+        start, seen, failed = found
+        predictions = [Prediction(Path(path), tuple((name, value) for name, value in ranked)) for path, ranked in seen]
+        errors = [
+            Diagnostic(Code[code], Level[level], title, notes=tuple(notes), help=help)
+            for code, level, title, notes, help in failed
+        ]
+        return _Looked(start, tuple(predictions), tuple(errors))
 
 
 def class_scores(graph: Graph) -> Value:
@@ -81,21 +106,28 @@ class Predictor:
         self._scores, self._classes = scores, tuple(classes)
         self._preparation, self._invert, self._trim = preparation, invert, trim
 
-    def files(self, paths: Sequence[Path], top: int) -> tuple[list[Prediction], list[Diagnostic]]:
-        """Predictions for the files that can be read, in order, and an error for each that cannot."""
-        seen: list[Prediction] = []
+    def files(self, paths: Sequence[Path], top: int, ranks: Ranks = ONE) -> tuple[list[Prediction], list[Diagnostic]]:
+        """Predictions for the files that can be read, in order, and an error for each that cannot. Several ``ranks``
+        take batches of files in turn, and all have all results."""
+        own: list[_Looked] = []
+        for start in range(ranks.number * self._batch, len(paths), ranks.count * self._batch):
+            own.append(self._look(start, paths[start : start + self._batch], top))
+        looked = sorted(ranks.all_of(own, _Looked.to_json, _Looked.from_json), key=lambda one: one.start)
+        return [one for part in looked for one in part.seen], [one for part in looked for one in part.failed]
+
+    def _look(self, start: int, paths: Sequence[Path], top: int) -> _Looked:
+        readable: list[tuple[Path, Float32Array]] = []
         failed: list[Diagnostic] = []
-        for start in range(0, len(paths), self._batch):
-            readable: list[tuple[Path, Float32Array]] = []
-            for path in paths[start : start + self._batch]:
-                try:
-                    readable.append((path, self._prepare(read_picture(path))))
-                except UserError as error:
-                    failed.extend(error.diagnostics)
-            if readable:
-                rows = self.images(np.stack([image for _, image in readable]))
-                seen += [Prediction(path, self._rank(row, top)) for (path, _), row in zip(readable, rows, strict=True)]
-        return seen, failed
+        for path in paths:
+            try:
+                readable.append((path, self._prepare(read_picture(path))))
+            except UserError as error:
+                failed.extend(error.diagnostics)
+        if not readable:
+            return _Looked(start, (), tuple(failed))
+        rows = self.images(np.stack([image for _, image in readable]))
+        seen = [Prediction(path, self._rank(row, top)) for (path, _), row in zip(readable, rows, strict=True)]
+        return _Looked(start, tuple(seen), tuple(failed))
 
     def images(self, images: Float32Array) -> NDArray[np.float64]:
         """Probabilities [N, C] of prepared pictures [N, ...], N up to the batch."""

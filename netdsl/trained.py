@@ -15,6 +15,7 @@ from netdsl.diagnostics import Code, UserError
 from netdsl.driver import Build
 from netdsl.elaborate import Model
 from netdsl.train.checkpoint import METADATA_KEY, STATE_PREFIX, checkpoint_of
+from netdsl.train.ranks import ONE, Ranks
 from netdsl.updates import AVERAGE
 from netdsl.weights.files import Tensor, TensorFile, read_tensors
 from netdsl.weights.match import match_weights
@@ -95,8 +96,9 @@ def _of_loss(model: Model) -> dict[str, tuple[int, ...]]:
     return {node.name: node.output.type.shape for node in params if node.name not in own}
 
 
-def measure(trained: Trained, data: Data, build: Build) -> Measured:
-    """Loss and metrics of the model's `train` block on the test part of ``data``. Raises UserError."""
+def measure(trained: Trained, data: Data, build: Build, ranks: Ranks = ONE) -> Measured:
+    """Loss and metrics of the model's `train` block on the test part of ``data``, measured by ``ranks`` together.
+    Raises UserError."""
     from netdsl.data.prepare import Prepared
     from netdsl.train.answers import no_answers
     from netdsl.train.evaluate import Evaluator
@@ -104,21 +106,23 @@ def measure(trained: Trained, data: Data, build: Build) -> Measured:
     from netdsl.train.from_spec import recipe_of
     from netdsl.trainer import compiler_for
 
-    recipe = recipe_of(trained.model, batch=build.batch)
+    recipe = recipe_of(trained.model, batch=build.batch * ranks.count)
     check_targets(recipe, data)
     _check_classes(trained, data)
     _require_heads(trained)
     preparation = trained.preparation or recipe.preparation(data)
     answers = no_answers(recipe, data)
     prepared = Prepared(data.test, preparation)
-    evaluator = Evaluator(recipe, prepared, compiler_for(build).inference, trained.parameters)
+    evaluator = Evaluator(recipe, prepared, compiler_for(build).inference, trained.parameters, ranks)
     test = evaluator.run(trained.parameters, answers)
     if answers is None:
         return Measured(test, len(data.test), None)
     return Measured(test, len(data.test), answers.confusion, answers.names)
 
 
-def measure_together(trained: Sequence[Trained], data: Data, build: Build, *, crops: int = 1) -> Measured:
+def measure_together(
+    trained: Sequence[Trained], data: Data, build: Build, *, crops: int = 1, ranks: Ranks = ONE
+) -> Measured:
     """The metrics of the `train` block that rank classes, by the mean probabilities of networks of one model and of
     ``crops`` looks (data.views) at each picture. Raises UserError."""
     from netdsl.train.answers import ranked_names
@@ -133,7 +137,7 @@ def measure_together(trained: Sequence[Trained], data: Data, build: Build, *, cr
         _check_classes(one, data)
         _require_heads(one)
     members = [Member(one.parameters, one.preparation or recipe.preparation(data)) for one in trained]
-    together = Together(recipe, data, members, compiler_for(build).inference, crops=crops)
+    together = Together(recipe, data, members, compiler_for(build).inference, crops=crops, ranks=ranks)
     names = ranked_names(recipe, data)
     confusion = np.zeros((len(names), len(names)), dtype=np.int64) if names else None
     return Measured(together.run(confusion), len(data.test), confusion, names)

@@ -12,6 +12,7 @@ from netdsl import driver
 from netdsl.api import Network, whole
 from netdsl.data import Data, open_data
 from netdsl.data.ahead import MOST_WORKERS
+from netdsl.diagnostics import Code, UserError
 from netdsl.driver import Build, Origin
 from netdsl.elaborate import Model
 from netdsl.ir.graph import Graph
@@ -22,6 +23,7 @@ from netdsl.train.from_spec import recipe_of
 from netdsl.train.inspection import Looks
 from netdsl.train.loop import Compiler, Loop, Rehearsal, Result
 from netdsl.train.overfit import Overfit, overfit
+from netdsl.train.ranks import ONE, Ranks
 from netdsl.train.recipe import Recipe
 from netdsl.train.run_directory import RunDirectory
 from netdsl.train.saving import Saving
@@ -69,10 +71,12 @@ class Trainer:
     the weights is to be taken, ``transfer`` then saying what was. Parameters whose names match ``freeze`` stay as they
     are, and ``rates`` are factors on the learning rate of those that match (both beside what the file says).
     ``workers`` threads prepare batches; ``saving`` says when to save beside the end of an epoch. Equal arguments give
-    equal bits, whatever ``threads``, ``workers`` and ``saving``. ``nan_check`` looks at all parameters after each step,
-    and names the node where a number ceases to be finite; ``looks`` says at which steps to look into the layers
-    (:mod:`netdsl.train.inspection`), which changes no bit either; ``replay`` stands before the step that it
-    ended at, for `rehearse` to take. ``command`` is the command line, for the record.
+    equal bits, whatever ``threads``, ``memory``, ``workers`` and ``saving``. ``nan_check`` looks at all parameters
+    after each step, and names the node where a number ceases to be finite; ``looks`` says at which steps to look into
+    the layers (:mod:`netdsl.train.inspection`), which changes no bit either; ``replay`` stands before the step that it
+    ended at, for `rehearse` to take. ``command`` is the command line, for the record. ``ranks`` are the processes that
+    take each step together (`netdsl.train.ranks.here`), each with its part of the batch; ``sync_bn``: batch
+    normalization over the samples of all of them.
 
     Raises UserError for anything that does not fit, ValueError for numbers out of range. Nothing is written
     before everything is checked and compiled.
@@ -102,7 +106,10 @@ class Trainer:
         command: Sequence[str] = (),
         reporter: Reporter | None = None,
         compiler: Compiler | None = None,
+        ranks: Ranks = ONE,
+        sync_bn: bool = False,
     ) -> None:
+        _check_ranks(ranks, nan_check or replay, looks)
         seed = whole("seed", seed, least=0)
         epochs = None if epochs is None else whole("epochs", epochs)
         batch = None if batch is None else whole("batch", batch)
@@ -124,6 +131,9 @@ class Trainer:
             checkpoint = load_checkpoint(self.run.last)
         else:
             self.run = RunDirectory.new(Path(out)) if out is not None else RunDirectory.fresh(RUNS, name)
+        self.run = RunDirectory(ranks.from_leader(self.run.path))
+        self._ranks = ranks
+        threads = threads if threads is not None else ranks.threads(driver.usable_cores())
         self._loop = Loop(
             self.recipe,
             self.data,
@@ -137,6 +147,8 @@ class Trainer:
             saving=saving,
             nan_check=nan_check,
             looks=looks,
+            ranks=ranks,
+            sync_bn=sync_bn,
         )
 
     @property
@@ -157,13 +169,15 @@ class Trainer:
             "arguments": {name: value for name, value in self.model.arguments.items() if _is_plain(value)},
             "init": self.transfer.to_json() if self.transfer is not None else None,
             "command": list(self._command),
+            "processes": self._ranks.count,
         }
 
     def fit(self) -> Result:
         """Train to the end. Raises netdsl.train.loop.Interrupted after Ctrl-C, NumericFailure when the loss
         is not a finite number."""
-        self.run.make()
-        self.run.write_config(self.configuration)
+        run = self._ranks.directory(self.run)
+        run.make()
+        run.write_config(self.configuration)
         return self._loop.fit()
 
     def rehearse(self, steps: int) -> Rehearsal:
@@ -211,6 +225,16 @@ def rate_curve(
     recipe = recipe_of(model, batch=batch)
     start = load_trained(model, weights).parameters if weights is not None else None
     return find_rate(recipe, data, compiler_for(build), seed=seed, low=low, high=high, updates=updates, weights=start)
+
+
+def _check_ranks(ranks: Ranks, watches: bool, looks: Looks | None) -> None:
+    """Raises UserError for what looks at one process's samples and would take them for all."""
+    if ranks.count > 1 and (watches or looks is not None):
+        raise UserError.of(
+            Code.BAD_OPTION,
+            "steps that several processes take together cannot be looked into",
+            help="leave out --nan-check and --inspect, or train in one process",
+        )
 
 
 def _with_rule(recipe: Recipe, freeze: Sequence[str], rates: Mapping[str, float]) -> Recipe:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from netdsl.diagnostics import Code, UserError, did_you_mean
+from netdsl.division import Division, RankSums
 from netdsl.ir.builder import GraphBuilder
 from netdsl.ir.graph import Graph, Value
 from netdsl.ir.scalar import Const, Expr, Var, maximum, minimum, select, sqrt, with_operands
@@ -124,9 +125,15 @@ class Updates:
     """Adds the updates to a step. States come before the gradients in the graph, so that an update can run, and its
     gradient's memory be free again, as soon as the gradient is there."""
 
-    def __init__(self, step: Graph, optimizer: tuple[str, Mapping[str, Any]], rule: UpdateRule) -> None:
+    def __init__(
+        self,
+        step: Graph,
+        optimizer: tuple[str, Mapping[str, Any]],
+        rule: UpdateRule,
+        division: Division | None = None,
+    ) -> None:
         name, args = optimizer
-        self._step, self._rule = step, rule
+        self._step, self._rule, self._division = step, rule, division
         self._op = find_optimizer(name)
         self._args = {arg.name: arg.default for arg in self._op.args} | dict(args)
         self._build = GraphBuilder(step, infer_types)
@@ -209,7 +216,8 @@ class Updates:
             groups = [squares[start : start + _ADDED] for start in range(0, len(squares), _ADDED)]
             squares = [self._build.op("add", group).output if len(group) > 1 else group[0] for group in groups]
         factor = minimum(Const(limit) / (sqrt(Var(0)) + NORM_EPS), 1.0)
-        return self._map(factor, squares, "gradient.factor")
+        found = self._map(factor, squares, "gradient.factor")
+        return found if self._division is None else RankSums(self._step).of_leader(found, self._division)
 
     def _update(self, param: Value, grad: Value) -> None:
         """One parameter's new value, and its states'."""

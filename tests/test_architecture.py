@@ -19,8 +19,8 @@ LAYERS = (
     {"explain", "ir", "machine", "syntax"},
     {"ops"},
     {
-        "analysis", "autodiff", "backend", "data", "elaborate", "measured", "metrics", "passes", "plan", "predict",
-        "reference", "report", "resolve", "train", "updates", "weights",
+        "analysis", "autodiff", "backend", "data", "division", "elaborate", "measured", "metrics", "passes", "plan",
+        "predict", "reference", "report", "resolve", "train", "updates", "weights",
     },
     {"driver"},
     {"api", "bench", "lsp", "trained", "trainer"},
@@ -37,13 +37,14 @@ BACKENDS_MAY = {
     "reference", "source",
 }  # fmt: skip
 
-HEAVY = {"llvmlite", "networkx", "rich", "PIL", "matplotlib", "safetensors", "torch", "lark"}
+HEAVY = {"llvmlite", "networkx", "rich", "PIL", "matplotlib", "safetensors", "torch", "lark", "tensorboardX"}
 """Imported inside the functions that need them."""
 
 THIRD_PARTY = {"numpy", "lark", "networkx", "llvmlite", "click", "rich", "safetensors", "PIL"}
 
-OPTIONAL = {"pygls", "lsprotocol", "pygments"}
-"""Needed by the verb `lsp` only, which the extra of that name installs, and by the lexer that Pygments itself loads."""
+OPTIONAL = {"pygls", "lsprotocol", "pygments", "tensorboardX", "mpi4py"}
+"""Needed by the verb `lsp`, by `train --tensorboard` and by several processes only, for which there are extras, and by
+the lexer that Pygments itself loads."""
 
 
 def files(folder: str) -> list[Path]:

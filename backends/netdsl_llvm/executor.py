@@ -10,7 +10,7 @@ from netdsl.diagnostics import Code, UserError
 from netdsl.ir.graph import Graph, Node, Value
 from netdsl.ir.scalar import Var
 from netdsl.mapped_file import is_intact, release
-from netdsl.plan.executor import Array
+from netdsl.plan.executor import Array, Exchange
 from netdsl_llvm.compile import rest
 from netdsl_llvm.runtime import Program
 
@@ -35,6 +35,10 @@ class CpuExecutor:
     def step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run once; outputs are arrays of their own."""
         return self._program.run(inputs)
+
+    def connect(self, exchange: Exchange) -> None:
+        """Let ``exchange`` add up what the step hands over."""
+        self._program.connect(exchange)
 
     def get_parameters(self) -> dict[str, Array]:
         """Copies of all parameters, as they are now. Raises UserError if the file they are in was written into."""

@@ -14,12 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 from netdsl.ir.types import DType, TensorType
+from netdsl.plan.executor import Exchange
 from netdsl.plan.plan import Plan
 from netdsl_llvm.compile import load
-from netdsl_llvm.entry import ALONE, ARENA_SLOT, BARRIER_BYTES, BARRIER_SLOT, ENTRY, FIRST_ARRAY_SLOT, WEIGHTS_SLOT
+from netdsl_llvm.entry import (
+    ALONE,
+    ARENA_SLOT,
+    BARRIER_BYTES,
+    BARRIER_SLOT,
+    ENTRY,
+    EXCHANGE,
+    FIRST_ARRAY_SLOT,
+    WEIGHTS_SLOT,
+)
 from netdsl_llvm.memory import aligned_zeros
 from netdsl_llvm.packing import pack
 from netdsl_llvm.pool import process_pool
+from netdsl_llvm.rank_sums import RankSums, begins
 
 Array = npt.NDArray[Any]
 STAGED_ELEMENTS = 1 << 12
@@ -47,9 +58,11 @@ class Program:
 
     def __init__(self, plan: Plan, code: bytes) -> None:
         self.plan = plan
-        self._loaded = load(code, [ENTRY, ALONE])
         self._arena = aligned_zeros(plan.arena_size)
         self._weights = aligned_zeros(plan.weights_size)
+        self._sums = RankSums(plan, self._arena, self._weights) if begins(plan) else None
+        symbols = {EXCHANGE: self._sums.address} if self._sums is not None else {}
+        self._loaded = load(code, [ENTRY, ALONE], symbols)
         self._barrier = aligned_zeros(BARRIER_BYTES // 4)
         self._lock = threading.Lock()
         self._arguments = np.zeros(FIRST_ARRAY_SLOT + len(plan.inputs) + len(plan.outputs), np.int64)
@@ -73,6 +86,12 @@ class Program:
         for weight in found:
             into = self._weights[weight.offset : weight.offset + weight.layout.size]
             pack(weight.layout, value.reshape(weight.type.shape), factors, into, self.plan.threads)
+
+    def connect(self, exchange: Exchange) -> None:
+        """Let ``exchange`` add up what the code hands over. Raises ValueError where it hands nothing over."""
+        if self._sums is None:
+            raise ValueError(f"{self.plan.name} shares nothing with other ranks")
+        self._sums.connect(exchange)
 
     def weight(self, name: str) -> Array:
         """A copy of a weight in its logical shape."""
@@ -106,6 +125,8 @@ class Program:
         for port in self._large_outputs:
             results[port.name] = self._find(port, np.empty(port.shape, port.dtype))
         self._enter()
+        if self._sums is not None:
+            self._sums.check()
         for name, staging in self._small_outputs:
             results[name] = staging.copy()
         return results

@@ -37,6 +37,8 @@ register("sum_to", Summing("reduce", "emit_sum_to"))
 register("square_sum", SummingFlat("flat_sum"))
 for loss in ("mse", "bce", "bce_logits", "likelihood"):
     register(loss, Summing("reduce", "emit_mean_loss"))
+for end in ("begin", "end"):
+    register(f"rank_sum_{end}", Lowering("rank_sum", f"emit_{end}", overwrites=(0,)))
 register("bn_train", Summing("norm", "emit_train", sums=2))
 register("bn_train_grad", Summing("norm", "emit_grad", sums=2))
 for op, lowering in CONVOLUTIONS.items():

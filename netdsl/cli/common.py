@@ -18,6 +18,7 @@ from netdsl.record import record
 if TYPE_CHECKING:
     from netdsl.elaborate import Model
     from netdsl.report.figure.primitives import Figure
+    from netdsl.train.ranks import Ranks
 
 SCHEMA = 1
 
@@ -28,6 +29,8 @@ class Session:
 
     arguments: tuple[str, ...] = ()
     json: bool = False
+    ranks: Ranks | None = None
+    """The processes that run this command line together, where a verb has joined them."""
 
 
 def session_of(context: click.Context) -> Session:

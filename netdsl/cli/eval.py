@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netdsl.cli.common import loaded, print_json, session_of
+from netdsl.cli.joining import joined, with_threads
 from netdsl.cli.options import (
     DataChoice,
     WeightsChoice,
@@ -72,14 +73,16 @@ def command(
     from netdsl.trained import load_trained, measure, measure_together
 
     session = session_of(context)
+    ranks = joined(session)
+    build = with_threads(build, ranks)
     model = loaded(session, network)
     trained = [load_trained(model, path, averaged=weights.averaged) for path in (weights.path, *further)]
     opened = data.open(session)
     alone = len(trained) == 1 and crops == "1"
     if alone:
-        measured = measure(trained[0], opened, build)
+        measured = measure(trained[0], opened, build, ranks)
     else:
-        measured = measure_together(trained, opened, build, crops=int(crops))
+        measured = measure_together(trained, opened, build, crops=int(crops), ranks=ranks)
     if session.json:
         print_json(
             {

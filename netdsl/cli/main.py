@@ -106,6 +106,10 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return 0
     except BaseException as error:
+        if session.ranks is not None and session.ranks.count > 1:
+            from netdsl.cli.joining import end_together
+
+            return end_together(error, session)
         return ending.of(error, session)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netdsl.cli.common import loaded, print_json, session_of
+from netdsl.cli.joining import joined, with_threads
 from netdsl.cli.options import WeightsChoice, build_options, json_option, network_options, weights_options
 from netdsl.driver import Build, Origin
 
@@ -58,10 +59,11 @@ def command(
     from netdsl.trained import load_trained, predictor
 
     session = session_of(context)
+    ranks = joined(session)
     model = loaded(session, network)
     trained = load_trained(model, weights.path, averaged=weights.averaged)
-    build = replace(build, batch=min(len(images), MAX_BATCH))
-    seen, failed = predictor(trained, build, invert=invert, trim=trim).files(images, top)
+    build = with_threads(replace(build, batch=min(len(images), MAX_BATCH)), ranks)
+    seen, failed = predictor(trained, build, invert=invert, trim=trim).files(images, top, ranks)
     if failed and session.json:
         raise UserError(failed)
     if session.json:

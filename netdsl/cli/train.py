@@ -11,6 +11,7 @@ import click
 
 from netdsl.cli.common import Session, loaded, print_json, session_of
 from netdsl.cli.inspecting import inspect_options, inspected, print_inspection
+from netdsl.cli.joining import joined, started_by
 from netdsl.cli.options import (
     DataChoice,
     build_options,
@@ -106,6 +107,11 @@ The run directory (runs/NAME, or --out) gets
     is_flag=True,
     help="Look at all weights after each step; name the first node, step and samples that are not finite.",
 )
+@click.option(
+    "--sync-bn",
+    is_flag=True,
+    help="With several processes: batch normalization over the samples of all, not each one's own.",
+)
 @inspect_options
 @build_options()
 @workers_option
@@ -125,6 +131,7 @@ def command(
     saving: Saving,
     trial: Trial,
     nan_check: bool,
+    sync_bn: bool,
     looks: Looks | None,
     build: Build,
     workers: int | None,
@@ -132,12 +139,18 @@ def command(
     """Train a network as its `train` block says.
 
     Ctrl-C finishes the running step, saves, and ends with 130; --resume goes on from there bit for bit.
+
+    `mpiexec -n 2 netdsl train ...` takes each step with 2 processes, on one machine or several; the batch is that of
+    all. That needs `netdsl[mpi]`.
     """
     start.check()
     trial.check(start, looks)
     from netdsl.trainer import Trainer
 
     session = session_of(context)
+    ranks = joined(session)
+    if ranks.count > 1 and trial.overfit is not None:
+        raise click.UsageError("--overfit is for one process.")
     model = loaded(session, network)
     opened = data.open(session)
     if trial.overfit is not None:
@@ -162,6 +175,8 @@ def command(
         nan_check=nan_check,
         looks=looks,
         command=session.arguments,
+        ranks=ranks,
+        sync_bn=sync_bn,
     )
     tell_transfer(trainer.transfer)
     if trial.steps is not None:
@@ -184,7 +199,7 @@ def _finish(context: click.Context, session: Session, trainer: Trainer) -> None:
             print(f"take this step again with: netdsl replay {shlex.quote(str(trainer.run.path))}", file=sys.stderr)
         raise
     except Interrupted as error:
-        tell_interrupted(error, resuming(session.arguments, error.run.path))
+        tell_interrupted(error, started_by(session) + resuming(session.arguments, error.run.path))
         context.exit(SIGNALLED + error.signal_number)
     if session.json:
         transfer = trainer.transfer.to_json() if trainer.transfer is not None else None

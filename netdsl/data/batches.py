@@ -65,7 +65,7 @@ class TrainingBatches:
     ``kinds`` are the targets to load (without it, the split's usual one), ``void`` the class of pixels that come in
     from outside of a picture; ``objects`` adds all things with their boxes. ``workers`` threads load, decode and
     augment; batches have the same bits for any number. With ``mixup`` each sample is mixed with another of the split,
-    as that is in the same epoch.
+    as that is in the same epoch. ``part`` are the places of each batch that are loaded, without it all.
     """
 
     def __init__(
@@ -81,12 +81,14 @@ class TrainingBatches:
         objects: bool = False,
         workers: int | None = None,
         mixup: Mixup | None = None,
+        part: range | None = None,
     ) -> None:
         self.prepared = Prepared(split, preparation)
         self.augmentations = tuple(augmentations)
         self.batch, self.seed = batch, seed
         self.kinds = tuple(kinds) if kinds is not None else usual(split)
         self.void, self.objects, self.mixup = void, objects, mixup
+        self.part = part if part is not None else range(batch)
         self.ahead = Ahead(workers)
 
     @property
@@ -101,7 +103,7 @@ class TrainingBatches:
 
     def load(self, epoch: int, step: int, order: IntArray) -> Batch:
         """Batch ``step`` of an epoch whose `order` the caller holds."""
-        chosen = order[step * self.batch : (step + 1) * self.batch]
+        chosen = order[step * self.batch + self.part.start : step * self.batch + self.part.stop]
         batch = self._augmented(epoch, chosen)
         if self.mixup is None:
             return batch
@@ -121,7 +123,7 @@ class TrainingBatches:
         """Samples as an epoch has them; each is the same in any company."""
         samples = _samples(self.prepared, chosen, self.kinds, self.void, self.objects)
         samples = augment(samples, self.augmentations, seed=self.seed, epoch=epoch, numbers=chosen)
-        return _batch(self.prepared, chosen, samples, self.kinds, self.batch, self.objects)
+        return _batch(self.prepared, chosen, samples, self.kinds, len(chosen), self.objects)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The epoch's batches from step ``start`` on, the next ones prepared while one is used."""
@@ -144,8 +146,12 @@ def evaluation_batches(
     *,
     whole: bool = False,
     workers: int | None = None,
+    turn: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """All samples once, in order, in batches of equal size; pictures with their margin if ``whole``."""
+    """All samples once, in order, in batches of equal size; pictures with their margin if ``whole``.
+
+    With ``turn`` (i, n) only every n-th batch, from number i on.
+    """
     wanted = tuple(kinds) if kinds is not None else usual(prepared.split)
 
     def load(start: int) -> Batch:
@@ -157,7 +163,7 @@ def evaluation_batches(
             return replace(seen, images=prepared.preparation.normalize(samples.images))
         return _batch(prepared, filled, samples, wanted, len(chosen), False)
 
-    return Ahead(workers).map(load, range(0, len(prepared), batch))
+    return Ahead(workers).map(load, range(turn[0] * batch, len(prepared), turn[1] * batch))
 
 
 def _samples(prepared: Prepared, chosen: NDArray[Any], kinds: Sequence[Kind], void: int, objects: bool) -> Samples:

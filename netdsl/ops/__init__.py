@@ -25,6 +25,7 @@ from netdsl.ops import (  # noqa: F401  (each family registers its ops)
     norm,
     pool,
     pool_grad,
+    rank_sum,
     reduce,
     rmsprop,
     sgd,

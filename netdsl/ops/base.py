@@ -197,11 +197,15 @@ class Call:
 
 @record(frozen=False)
 class TrainingContext:
-    """Values a training-mode rewrite may need beside its operands."""
+    """What a training-mode rewrite may need beside its operands. ``first`` is the number of the batch's first sample,
+    where the batch is a part of a larger one; ``shared`` are all samples that statistics are to be of, where those are
+    more than the batch."""
 
     step: Value
     seed: Value
     updates: dict[str, Value] = field(default_factory=dict)
+    first: int = 0
+    shared: int = 0
 
 
 class OpDef:
@@ -220,6 +224,8 @@ class OpDef:
     differentiable: ClassVar[bool] = True
     flat: ClassVar[bool] = False
     """Works element by element on operands of one shape (or scalars) without a scalar expression (optimizers)."""
+    late: ClassVar[bool] = False
+    """Waits for something outside of the graph: never runs earlier than where it stands."""
 
     @property
     def manual(self) -> str:

@@ -42,7 +42,7 @@ class Dropout(Pointwise):
     ) -> Sequence[Value] | None:
         if node.attrs["p"] == 0:
             return None
-        attrs = {"p": node.attrs["p"], "salt": zlib.crc32(node.name.encode())}
+        attrs = {"p": node.attrs["p"], "salt": zlib.crc32(node.name.encode()), "first": context.first}
         return builder.op("dropout_apply", [inputs[0], context.step, context.seed], attrs, name=node.name).outputs
 
 
@@ -53,11 +53,16 @@ class DropoutApply(OpDef):
     All in 32-bit unsigned arithmetic, with ``mix`` the finalizer of MurmurHash3 (Appleby 2011):
 
     - ``key = 0``, then ``key = mix((key ^ word) + 0x9E3779B9)`` for word = salt, step, seed;
-    - ``hash = mix(mix(index ^ key) + key)``, index the element's place in row-major ``[N, C, H, W]``.
+    - ``hash = mix(mix(index ^ key) + key)``, index the element's place in row-major ``[N, C, H, W]``, the batch's first
+      sample having the number ``first``.
     """
 
     name: ClassVar[str] = "dropout_apply"
-    args: ClassVar[tuple[Arg, ...]] = (P_ARG, Arg("salt", Kind.INT, doc="tells layers apart"))
+    args: ClassVar[tuple[Arg, ...]] = (
+        P_ARG,
+        Arg("salt", Kind.INT, doc="tells layers apart"),
+        Arg("first", Kind.INT, 0, minimum=0, doc="the first sample's number"),
+    )
     operands: ClassVar[tuple[str, ...]] = ("x", "step", "seed")
     internal: ClassVar[bool] = True
 
@@ -73,7 +78,8 @@ class DropoutApply(OpDef):
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         x, step, seed = arrays
         p = call.attrs["p"]
-        kept = keep_mask(x.size, p, call.attrs["salt"], int(step), int(seed)).reshape(x.shape)
+        before = call.attrs["first"] * call.inputs[0].elements
+        kept = keep_mask(x.size, p, call.attrs["salt"], int(step), int(seed), before).reshape(x.shape)
         return [np.where(kept, x * x.dtype.type(keep_scale(p)), x.dtype.type(0))]
 
     def gradient(self, builder: GraphBuilder, node: Node, grads: Sequence[Value | None]) -> Sequence[Value | None]:
@@ -92,12 +98,13 @@ def keep_threshold(p: float) -> int:
     return math.ceil(p * 2**24)
 
 
-def keep_mask(count: int, p: float, salt: int, step: int, seed: int) -> Array:
-    """Which of ``count`` elements are kept."""
+def keep_mask(count: int, p: float, salt: int, step: int, seed: int, before: int = 0) -> Array:
+    """Which of ``count`` elements are kept, with ``before`` others before them."""
     key = np.zeros(1, np.uint32)
     for word in (salt, step, seed):
         key = _mix((key ^ np.uint32(word & 0xFFFFFFFF)) + np.uint32(GOLDEN))
-    hashes = _mix(_mix(np.arange(count, dtype=np.uint32) ^ key) + key)
+    indices = np.arange(count, dtype=np.uint32) + np.uint32(before & 0xFFFFFFFF)
+    hashes = _mix(_mix(indices ^ key) + key)
     return np.asarray((hashes >> np.uint32(8)) >= np.uint32(keep_threshold(p)))
 
 

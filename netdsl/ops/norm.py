@@ -21,6 +21,7 @@ from netdsl.ops.base import (
     TrainingContext,
     register,
 )
+from netdsl.ops.norm_shared import shared_training
 from netdsl.ops.pointwise import Pointwise, require_channels
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Bn(Pointwise):
         names = [value.node.name for value in node.inputs[3:5]]
         # A layer used twice moves its statistics twice, the second time from where the first left them.
         running = [context.updates.get(name, value) for name, value in zip(names, inputs[3:5], strict=True)]
+        if context.shared:
+            y, *moved = shared_training(builder, node, inputs[:3], running, context)
+            context.updates.update(zip(names, moved, strict=True))
+            return [y]
         twin = builder.op("bn_train", [*inputs[:3], *running], node.attrs, name=node.name)
         context.updates.update(zip(names, twin.outputs[3:5], strict=True))
         return twin.outputs[:1]

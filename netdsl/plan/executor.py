@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from netdsl import numpy_on_use as np
@@ -27,6 +28,49 @@ class Executor(Protocol):
 
     def set_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Replace the named parameters (all or some)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A value of a running program that ranks add up: ``size`` numbers, copied out and in by ``read`` and ``write``.
+
+    Values of all ranks belong together by their order. ``read`` fills, and ``write`` takes, float32 [size] in an order
+    that all ranks have.
+    """
+
+    name: str
+    size: int
+    read: Callable[[Array], None]
+    write: Callable[[Array], None]
+
+
+class Exchange(Protocol):
+    """Who adds up values over the ranks that take a step together."""
+
+    def agrees(self, text: str) -> bool:
+        """Whether all ranks say the same. All must ask."""
+        ...
+
+    def connect(self, groups: Sequence[Sequence[Shared]]) -> None:
+        """What a program will hand over, before it runs for the first time: groups of values, in the order in which
+        they begin."""
+        ...
+
+    def begin(self, group: int) -> None:
+        """The values of a group are there; nobody touches them until `end`."""
+        ...
+
+    def end(self, group: int) -> None:
+        """Return when each value of a group has been replaced by its sum over all ranks."""
+        ...
+
+
+class Shareable(Executor, Protocol):
+    """An executor of a step that is one rank's part of a larger one."""
+
+    def connect(self, exchange: Exchange) -> None:
+        """Let ``exchange`` add up what the step hands over; without it every sum is of this rank alone."""
         ...
 
 

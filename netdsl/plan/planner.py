@@ -197,8 +197,17 @@ class _Planner:
     def _fresh(self, value: Value) -> Place:
         layout = self.packed.get(value)
         if layout is not None:
-            return Packed(layout, layout.size)
+            return self._taken_over(value, layout) or Packed(layout, layout.size)
         return self._plain_slot(value)
+
+    def _taken_over(self, value: Value, layout: WeightLayout) -> Packed | None:
+        """The buffer of the only operand, where nothing else reads it and its place is the result's."""
+        node = value.node
+        if len(node.inputs) != 1 or self.target.in_place(node) != (0,) or node.inputs[0] in self.graph.results():
+            return None
+        home = self.places.get(node.inputs[0])
+        alone = self.uses[node.inputs[0]] == [(node, 0)]
+        return home if alone and isinstance(home, Packed) and home.layout == layout else None
 
     def _convert(self, value: Value, home: Place, wanted: WeightLayout | None) -> Place:
         place: Place = Packed(wanted, wanted.size) if wanted is not None else self._plain_slot(value)

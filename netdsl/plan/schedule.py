@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import floor
 
-from netdsl.ir.graph import SOURCES, Graph, Node
+from netdsl.ir.graph import SOURCES, Graph, Node, Value
 from netdsl.ops.base import get
 
 
@@ -25,7 +26,7 @@ def schedule(graph: Graph) -> list[Node]:
     between = _between(graph, set(updated))
     for node in graph.nodes:
         owned = updated.get(id(node), [])
-        if owned and any(output in uses for output in node.outputs) and not get(node.op).flat:
+        if owned and (get(node.op).late or (_is_read(node, uses) and not get(node.op).flat)):
             continue
         if owned or id(node) in between:
             needs = [key[id(value.node)] for value in node.inputs]
@@ -36,6 +37,10 @@ def schedule(graph: Graph) -> list[Node]:
     position = {id(node): index for index, node in enumerate(graph.nodes)}
     ordered = sorted(graph.nodes, key=lambda node: (key[id(node)], position[id(node)]))
     return [node for node in ordered if node.op not in SOURCES]
+
+
+def _is_read(node: Node, uses: Mapping[Value, object]) -> bool:
+    return any(output in uses for output in node.outputs)
 
 
 def _between(graph: Graph, updating: set[int]) -> set[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from netdsl.data.base import Data
 from netdsl.data.targets import class_names
 from netdsl.metrics import confusion_matrix
+from netdsl.train.ranks import Ranks
 from netdsl.train.recipe import Metric, Recipe
 from netdsl.train.together import probabilities_of
 
@@ -35,8 +37,10 @@ class Answers:
     mistakes: list[Mistake] = field(default_factory=list)
     _seen: int = 0
 
-    def add(self, metric: Metric, scores: NDArray[Any], labels: NDArray[Any]) -> None:
-        """A batch's scores [N, C, ...] and labels [N, ...]; batches come in the order of the samples."""
+    def add(self, metric: Metric, scores: NDArray[Any], labels: NDArray[Any], first: int | None = None) -> None:
+        """A batch's scores [N, C, ...] and labels [N, ...], of the samples from number ``first`` on; without it of
+        those behind the batch before."""
+        first = self._seen if first is None else first
         self.confusion += confusion_matrix(scores, labels, len(self.names), metric.ignore)
         if metric.kind != "top":
             return
@@ -44,8 +48,16 @@ class Answers:
         taken = found.argmax(axis=1)
         for place in np.flatnonzero(taken != labels).tolist():
             probability = float(found[place, taken[place]])
-            self.mistakes.append(Mistake(self._seen + place, int(labels[place]), int(taken[place]), probability))
-        self._seen += len(labels)
+            self.mistakes.append(Mistake(first + place, int(labels[place]), int(taken[place]), probability))
+        self._seen = first + len(labels)
+
+    def join(self, ranks: Ranks) -> None:
+        """Take in what all ranks have seen."""
+        mine = {"confusion": self.confusion.tolist(), "mistakes": [list(astuple(one)) for one in self.mistakes]}
+        found = [json.loads(text) for text in ranks.texts(json.dumps(mine))]
+        self.confusion[...] = sum(np.array(one["confusion"], np.int64) for one in found)
+        mistakes = [Mistake(*values) for one in found for values in one["mistakes"]]
+        self.mistakes[:] = sorted(mistakes, key=lambda mistake: mistake.index)
 
     def worst(self, count: int) -> list[Mistake]:
         """The mistakes that were made with the greatest confidence."""

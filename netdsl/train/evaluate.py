@@ -15,6 +15,7 @@ from netdsl.ir.graph import Graph
 from netdsl.metrics import Mean, correct_pixels, correct_top_k
 from netdsl.plan.executor import Executor
 from netdsl.reference import Interpreter
+from netdsl.train.ranks import ONE, Ranks, sequence_of
 from netdsl.train.recipe import Metric, Recipe
 from netdsl.train.split_loss import split_loss
 
@@ -27,16 +28,27 @@ MakeExecutor = Callable[[Graph, Mapping[str, Array], int], Executor]
 
 
 class Evaluator:
-    """Runs the forward part on a backend, and the loss and metrics in float64 with NumPy."""
+    """Runs the forward part on a backend, and the loss and metrics in float64 with NumPy.
 
-    def __init__(self, recipe: Recipe, prepared: Prepared, make: MakeExecutor, parameters: Mapping[str, Array]) -> None:
+    Several ``ranks`` take the batches in turn, and all have the results of all.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        prepared: Prepared,
+        make: MakeExecutor,
+        parameters: Mapping[str, Array],
+        ranks: Ranks = ONE,
+    ) -> None:
+        self._ranks = ranks
         self._recipe, self._prepared = recipe, prepared
         self._counted = [metric for metric in recipe.metrics if metric.kind != "mean"]
         losses = {metric.name: metric.value for metric in recipe.metrics if metric.kind == "mean"}
         wanted = dict.fromkeys(metric.value for metric in self._counted)
         self._split = split_loss(recipe.graph, {"loss": recipe.loss, **losses}, wanted)
         self._tail = Interpreter(self._split.tail)
-        self._batch = min(recipe.batch, len(prepared))
+        self._batch = min(-(-recipe.batch // ranks.count), len(prepared))  # the same for all ranks
         self._forward_names = {node.name for node in self._split.forward.params}
         self._executor = make(self._split.forward, self._of_forward(parameters), self._batch)
 
@@ -44,16 +56,24 @@ class Evaluator:
         """``loss`` and every metric by name. The first ranking metric's scores are collected in ``answers``.
         Raises NumericFailure when the loss is not finite."""
         self._executor.set_parameters(self._of_forward(parameters))
-        means = {name: Mean() for name in ("loss", *(metric.name for metric in self._recipe.metrics))}
-        for batch in evaluation_batches(self._prepared, self._batch, self._recipe.wanted()):
+        names = ("loss", *(metric.name for metric in self._recipe.metrics))
+        found: list[list[float]] = []
+        turn = self._ranks.number, self._ranks.count
+        batches = evaluation_batches(self._prepared, self._batch, self._recipe.wanted(), turn=turn)
+        for number, batch in enumerate(batches):
             values = self._forward(batch)
+            added: dict[str, tuple[float, float]] = {}
             for name, loss in self._tail.run(values, parameters).outputs.items():
-                means[name].add(float(loss) * batch.count, batch.count)
+                added[name] = float(loss) * batch.count, batch.count
             for metric in self._counted:
                 scores, labels = values[self._split.scores[metric.value]], values[metric.target]
-                means[metric.name].add(*measure(metric, scores, labels))
+                added[metric.name] = measure(metric, scores, labels)
                 if answers is not None and metric is self._counted[0]:
-                    answers.add(metric, scores, labels)
+                    answers.add(metric, scores, labels, (turn[0] + number * turn[1]) * self._batch)
+            found.append([amount for name in names for amount in added[name]])
+        if answers is not None:
+            answers.join(self._ranks)
+        means = added_up(names, self._ranks.in_order(sequence_of(found, 2 * len(names))))
         if not np.isfinite(means["loss"].value):
             raise NumericFailure.of(Code.NOT_FINITE, f"the loss on the test set is {means['loss'].value}")
         return {name: mean.value for name, mean in means.items()}
@@ -67,6 +87,15 @@ class Evaluator:
 
     def _of_forward(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         return {name: array for name, array in parameters.items() if name in self._forward_names}
+
+
+def added_up(names: Sequence[str], rows: Array) -> dict[str, Mean]:
+    """The mean of each name, from rows of sums and counts, two numbers for each."""
+    means = {name: Mean() for name in names}
+    for row in rows:
+        for index, mean in enumerate(means.values()):
+            mean.add(float(row[2 * index]), int(row[2 * index + 1]))
+    return means
 
 
 def feed(recipe: Recipe, batch: Batch) -> dict[str, Array]:

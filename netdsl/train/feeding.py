@@ -9,9 +9,14 @@ from netdsl.train.recipe import Recipe
 
 
 def training_batches(
-    recipe: Recipe, data: Data, preparation: Preparation, seed: int, workers: int | None = None
+    recipe: Recipe,
+    data: Data,
+    preparation: Preparation,
+    seed: int,
+    workers: int | None = None,
+    part: range | None = None,
 ) -> TrainingBatches:
-    """The training part, prepared and augmented, with the targets that the recipe names."""
+    """The training part, prepared and augmented, with the targets that the recipe names; ``part`` of each batch."""
     return TrainingBatches(
         data.train,
         preparation,
@@ -21,5 +26,6 @@ def training_batches(
         kinds=recipe.wanted(),
         void=recipe.void(),
         workers=workers,
+        part=part,
         mixup=recipe.mixup(),
     )

@@ -29,9 +29,16 @@ class StopRequest:
     ) -> None:
         self._restore()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def agree(self) -> None:
+        """Called after every step: where several processes take it, one that was asked to stop asks all."""
+
+    def note(self, number: int) -> None:
+        """Stop as if this signal had come."""
         self.pending = signal.Signals(number)
         self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.note(number)
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

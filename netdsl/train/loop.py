@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,7 @@ from netdsl.data.base import Data
 from netdsl.data.batches import Batch
 from netdsl.data.prepare import Prepared
 from netdsl.diagnostics import Code, NumericFailure, UserError
+from netdsl.division import counted
 from netdsl.ir.graph import Graph
 from netdsl.plan.executor import Array, Executor
 from netdsl.train.answers import Answers, no_answers
@@ -25,6 +27,7 @@ from netdsl.train.inspection import SCHEMA, Inspector, Looks
 from netdsl.train.interrupt import StopRequest
 from netdsl.train.nan_check import BadNode, Watch
 from netdsl.train.progress import EpochSummary, Reporter, Silent
+from netdsl.train.ranks import ONE, Ranks
 from netdsl.train.recipe import AVERAGED, Recipe
 from netdsl.train.run_directory import RunDirectory
 from netdsl.train.saving import Saving, SavingClock
@@ -92,17 +95,23 @@ class Loop:
         saving: Saving = Saving(),  # noqa: B008  (frozen)
         nan_check: bool = False,
         looks: Looks | None = None,
+        ranks: Ranks = ONE,
+        sync_bn: bool = False,
     ) -> None:
         check_targets(recipe, data)
+        self._ranks, self._sync_bn, run = ranks, sync_bn and ranks.count > 1, ranks.directory(run)
         self._saving, self._clock = saving, SavingClock(saving.every)
         self._recipe, self._data, self._run, self._seed = recipe, data, run, seed
         self.reporter = reporter if reporter is not None else Silent()
         self._preparation = recipe.preparation(data)
-        self._batches = training_batches(recipe, data, self._preparation, seed, workers)
+        part = ranks.part(recipe.batch)
+        self._batches = training_batches(recipe, data, self._preparation, seed, workers, part)
         self._horizon = Horizon(self._batches.steps / recipe.rule.accumulate, recipe.epochs)
         check_rule(recipe)
-        graph = training_graph(*recipe.for_steps(), optimizer=recipe.optimizer, rule=recipe.rule)
-        check_batch(graph, recipe.batch)
+        division = ranks.division(recipe.batch, sync_bn)
+        self._counted = counted(*recipe.for_steps()) if division is not None else None
+        graph = training_graph(*recipe.for_steps(), optimizer=recipe.optimizer, rule=recipe.rule, division=division)
+        check_batch(graph, len(part))
         parameters = initial_parameters(recipe.graph.params, seed)
         parameters.update(initial_parameters(graph.params, seed))
         parameters.update(weights or {})
@@ -112,12 +121,14 @@ class Loop:
         self._progress = replace(checkpoint.progress) if checkpoint is not None else Progress()
         self._parameters = parameters
         self._step_names = {node.name for node in graph.params}
-        self._executor = compiler.training(graph, self._of_step(parameters), recipe.batch)
+        self._executor = compiler.training(graph, self._of_step(parameters), len(part))
+        ranks.connect(self._executor)
         self._watch = Watch(graph, self._executor) if nan_check else None
         self._inspector = Inspector(recipe, compiler.inference, parameters, looks) if looks is not None else None
         prepared = Prepared(data.test, self._preparation)
-        self._evaluator = Evaluator(recipe, prepared, compiler.inference, parameters)
+        self._evaluator = Evaluator(recipe, prepared, compiler.inference, parameters, ranks)
         self._test: Mapping[str, float] = self._last_test()
+        ranks.require_equal(json.dumps([self._settings(), asdict(self._progress)]), parameters)
 
     # -- running ---------------------------------------------------------------------------
 
@@ -125,9 +136,9 @@ class Loop:
         """Train to the end. Raises Interrupted after Ctrl-C, NumericFailure when the loss is not finite."""
         if self._progress.step:
             self._run.cut(self._progress.step)
-        self._run.failed.unlink(missing_ok=True)
+        self._run.forget_failure()
         try:
-            with StopRequest() as stop:
+            with self._ranks.stop_request() as stop:
                 while self._progress.epoch < self._recipe.epochs:
                     self._epoch(stop)
         finally:
@@ -164,6 +175,7 @@ class Loop:
         started, waited = time.perf_counter(), self._batches.ahead.waited
         for batch in self._batches.epoch(progress.epoch, progress.epoch_step):
             self._step(batch)
+            stop.agree()
             if progress.epoch_step < self._batches.steps:
                 self._save_within(stop)
         seconds = time.perf_counter() - started
@@ -177,6 +189,7 @@ class Loop:
         update = progress.step // self._recipe.rule.accumulate
         rate = self._recipe.rate * self._recipe.schedule.factor(update, self._horizon)
         inputs = step_inputs(self._recipe, batch, rate, progress.step, self._seed)
+        inputs |= self._ranks.share(self._recipe.batch, self._counted, inputs)
         before = self._executor.get_parameters() if self._looks_next() else None
         loss = float(self._executor.step(inputs)["loss"])
         progress.step += 1
@@ -217,6 +230,7 @@ class Loop:
     def _finish_epoch(self, seconds: float, busy: float) -> None:
         progress, recipe = self._progress, self._recipe
         self._collect()
+        self._ranks.require_equal("the same", self._parameters)
         answers = no_answers(recipe, self._data) if progress.epoch + 1 == recipe.epochs else None
         self._test = self._measured(answers)
         loss = progress.loss_sum / self._batches.steps
@@ -237,9 +251,9 @@ class Loop:
             }
         )
         if best:
-            self._checkpoint().save(self._run.best)
+            self._run.save(self._checkpoint(), self._run.best)
         if self._saving.keep:
-            self._checkpoint().save(self._run.of_epoch(progress.epoch))
+            self._run.save(self._checkpoint(), self._run.of_epoch(progress.epoch))
             self._run.drop_epochs(progress.epoch - self._saving.keep)
         self._save_last()
         shown = recipe.metrics[0].name if recipe.metrics else None
@@ -275,10 +289,10 @@ class Loop:
             progress = self._progress
             before = replace(progress, step=progress.step - 1, epoch_step=progress.epoch_step - 1)
             self._parameters.update(self._watch.before)
-            replace(self._checkpoint(), progress=before).save(self._run.failed)
+            self._run.save(replace(self._checkpoint(), progress=before), self._run.failed)
 
     def _save_last(self) -> None:
-        self._checkpoint().save(self._run.last)
+        self._run.save(self._checkpoint(), self._run.last)
         self._clock.saved()
 
     def _not_finite(self, loss: float, rate: float, bad: BadNode | None) -> NumericFailure:
@@ -332,6 +346,7 @@ class Loop:
             "seed": self._seed,
             "train_samples": len(self._data.train),
             "classes": list(self._data.classes),
+            **({"sync_bn": True} if self._sync_bn else {}),
         }
 
     def _continue(self, checkpoint: Checkpoint, fresh: Mapping[str, Array]) -> dict[str, Array]:

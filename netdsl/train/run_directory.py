@@ -18,6 +18,7 @@ from netdsl.weights.atomic import not_writable, remove_leftovers, write_atomical
 if TYPE_CHECKING:
     from netdsl.data.base import Split
     from netdsl.train.answers import Answers
+    from netdsl.train.checkpoint import Checkpoint
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 _CONFIG, _METRICS, _CURVES = "config.json", "metrics.jsonl", "curves.png"
@@ -166,6 +167,14 @@ class RunDirectory:
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
+    def save(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Write a checkpoint to one of this folder's paths."""
+        checkpoint.save(path)
+
+    def forget_failure(self) -> None:
+        """Remove what an earlier step left that was not finite."""
+        self.failed.unlink(missing_ok=True)
+
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write what was decided, and in which folder, seen from this one: relative paths are meant from there."""
         folder = os.path.relpath(Path.cwd(), self.path.resolve())
@@ -238,6 +247,46 @@ class RunDirectory:
             self.mistakes.unlink(missing_ok=True)
         else:
             write_atomically(self.mistakes, picture)
+
+
+class Onlooker(RunDirectory):
+    """The folder of a training that another process writes: nothing is written, and nothing of its records read."""
+
+    def make(self) -> None:
+        pass
+
+    def save(self, checkpoint: Checkpoint, path: Path) -> None:
+        pass
+
+    def forget_failure(self) -> None:
+        pass
+
+    def drop_epochs(self, until: int) -> None:
+        pass
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        pass
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        pass
+
+    def add_inspection(self, record: Mapping[str, Any]) -> None:
+        pass
+
+    def records(self) -> list[Record]:
+        return []
+
+    def cut(self, step: int) -> None:
+        pass
+
+    def draw_curves(self, metric: str | None, percent: bool) -> None:
+        pass
+
+    def draw_inspections(self, net: str) -> None:
+        pass
+
+    def draw_answers(self, answers: Answers, test: Split) -> None:
+        pass
 
 
 def _append(path: Path, record: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +15,9 @@ from netdsl.data.batches import evaluation_batches
 from netdsl.data.prepare import Preparation, Prepared
 from netdsl.data.views import margin_for, views
 from netdsl.diagnostics import Code, NumericFailure, UserError
-from netdsl.metrics import Mean, confusion_matrix
-from netdsl.train.evaluate import MakeExecutor, measure
+from netdsl.metrics import confusion_matrix
+from netdsl.train.evaluate import MakeExecutor, added_up, measure
+from netdsl.train.ranks import ONE, Ranks, sequence_of
 from netdsl.train.recipe import Metric, Recipe
 from netdsl.train.split_loss import split_loss
 
@@ -32,11 +34,20 @@ class Member:
 
 class Together:
     """Networks of one recipe that vote: for every sample the mean, over members and looks, of the probabilities of
-    the scores that each ranking metric compares. A loss has no such mean and is left out."""
+    the scores that each ranking metric compares. A loss has no such mean and is left out. Several ``ranks`` take the
+    batches in turn."""
 
     def __init__(
-        self, recipe: Recipe, data: Data, members: Sequence[Member], make: MakeExecutor, *, crops: int = 1
+        self,
+        recipe: Recipe,
+        data: Data,
+        members: Sequence[Member],
+        make: MakeExecutor,
+        *,
+        crops: int = 1,
+        ranks: Ranks = ONE,
     ) -> None:
+        self._ranks = ranks
         self._metrics = [metric for metric in recipe.metrics if metric.kind != "mean"]
         if not self._metrics:
             raise UserError.of(
@@ -62,20 +73,30 @@ class Together:
 
     def run(self, confusion: Array | None = None) -> dict[str, float]:
         """Every ranking metric by name; the first one's answers are counted into ``confusion``, [classes, classes]."""
-        means = {metric.name: Mean() for metric in self._metrics}
+        rows: list[list[float]] = []
         kinds = self._recipe.kinds()
         whole = [Prepared(self._data.test, preparation) for _, preparation in self._members]
-        batches = [evaluation_batches(prepared, self._batch, self._recipe.wanted(), whole=True) for prepared in whole]
+        turn = self._ranks.number, self._ranks.count
+        batches = [
+            evaluation_batches(prepared, self._batch, self._recipe.wanted(), whole=True, turn=turn)
+            for prepared in whole
+        ]
         for looks in zip(*batches, strict=True):
             scores = self._scores([batch.images for batch in looks])
-            count = looks[0].count
+            count, row = looks[0].count, list[float]()
             for metric in self._metrics:
                 kind = kinds[metric.target]
                 assert kind is not None, "fit_data.check_targets refuses targets that no data have"
                 found, labels = scores[metric.name][:count], looks[0].values[kind][:count]
-                means[metric.name].add(*measure(metric, found, labels))
+                row += measure(metric, found, labels)
                 if confusion is not None and metric is self._metrics[0]:
                     confusion += confusion_matrix(found, labels, len(confusion), metric.ignore)
+            rows.append(row)
+        if confusion is not None:
+            texts = self._ranks.texts(json.dumps(confusion.tolist()))
+            confusion[...] = sum(np.array(json.loads(text), np.int64) for text in texts)
+        names = [metric.name for metric in self._metrics]
+        means = added_up(names, self._ranks.in_order(sequence_of(rows, 2 * len(names))))
         return {name: mean.value for name, mean in means.items()}
 
     def _scores(self, images: Sequence[Array]) -> dict[str, Array]:

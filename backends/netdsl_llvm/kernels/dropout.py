@@ -20,7 +20,8 @@ def emit(run: RunBuilder, step: Step) -> None:
     views = dict(zip(("x", "step", "seed", "y"), (*step.inputs, *step.outputs), strict=True))
     p, salt = float(step.attrs["p"]), int(step.attrs["salt"])
     key = f"dropout_{digest((p, salt))}"
-    integers = space.arguments() | {"channels": layout.channels}
+    before = int(step.attrs["first"]) * step.output_types[0].elements & 0xFFFFFFFF
+    integers = space.arguments() | {"channels": layout.channels, "before": before}
     run.call(key, lambda k: _build(k, space.bound(k), p, salt), views, integers)
 
 
@@ -38,7 +39,7 @@ def _build(k: Kernel, space: Space, p: float, salt: int) -> None:
         n, cb, h = k.split(item, space.blocks, space.height)
         rows = space.rows(k, n, cb, h)
         channel = k.add(k.mul(n, k.arg("channels")), k.mul(cb, k.lanes))
-        first = k.add(k.mul(channel, plane), k.mul(h, space.width))
+        first = k.add(k.arg("before"), k.mul(channel, plane), k.mul(h, space.width))
 
         with k.loop(0, space.width) as w:
             kept = _kept(k, state, _indices(k, lanes, k.add(first, w)), keep_threshold(p))
