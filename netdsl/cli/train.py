@@ -32,6 +32,7 @@ from netdsl.driver import Build, Origin
 if TYPE_CHECKING:
     from netdsl.train.inspection import Looks
     from netdsl.train.loop import Result
+    from netdsl.train.progress import Reporter
     from netdsl.train.saving import Saving
     from netdsl.trainer import Trainer
 
@@ -77,6 +78,7 @@ The run directory (runs/NAME, or --out) gets
   curves.png, curves.svg losses and metric
   confusion.png          at the end: which class was taken for which
   failed.safetensors     before a step that is not finite, with --nan-check: see netdsl replay
+  tensorboard/           the same for TensorBoard, with --tensorboard: tensorboard --logdir runs
   inspect.jsonl, .svg    gradients, weights and activations of each layer, with --inspect
   mistakes.png           at the end: the test samples that were mistaken most surely
   last.safetensors       where it stands: go on with --resume
@@ -113,6 +115,11 @@ The run directory (runs/NAME, or --out) gets
     help="With several processes: batch normalization over the samples of all, not each one's own.",
 )
 @inspect_options
+@click.option(
+    "--tensorboard",
+    is_flag=True,
+    help="Write logs for TensorBoard into the run directory too; needs `netdsl[tensorboard]`.",
+)
 @build_options()
 @workers_option
 @json_option
@@ -133,6 +140,7 @@ def command(
     nan_check: bool,
     sync_bn: bool,
     looks: Looks | None,
+    tensorboard: bool,
     build: Build,
     workers: int | None,
 ) -> None:
@@ -144,7 +152,11 @@ def command(
     all. That needs `netdsl[mpi]`.
     """
     start.check()
-    trial.check(start, looks)
+    trial.check(start, looks, tensorboard)
+    if tensorboard:
+        from netdsl.train.board import require_package
+
+        require_package()
     from netdsl.trainer import Trainer
 
     session = session_of(context)
@@ -182,15 +194,23 @@ def command(
     if trial.steps is not None:
         rehearse(session, trainer, trial.steps)
     else:
+        trainer.reporter = _reporter(trainer, tensorboard and ranks.leads)
         _finish(context, session, trainer)
 
 
-def _finish(context: click.Context, session: Session, trainer: Trainer) -> None:
-    from netdsl.train.loop import Interrupted
+def _reporter(trainer: Trainer, tensorboard: bool) -> Reporter:
     from netdsl.train.progress import reporter_for
 
-    trainer.reporter = reporter_for()
+    if not tensorboard:
+        return reporter_for()
+    from netdsl.train.board import Board
+
+    return Board(reporter_for(), trainer.run)
+
+
+def _finish(context: click.Context, session: Session, trainer: Trainer) -> None:
     from netdsl.diagnostics import NumericFailure
+    from netdsl.train.loop import Interrupted
 
     try:
         result = trainer.fit()

@@ -28,12 +28,13 @@ class Trial:
     steps: int | None
     overfit: int | None
 
-    def check(self, start: Start, looks: Looks | None) -> None:
+    def check(self, start: Start, looks: Looks | None, tensorboard: bool) -> None:
         """Raises UsageError for what does not go together."""
         if self.overfit is not None and (self.steps or start.resume):
             raise click.UsageError("--overfit ends by itself, and goes on with nothing: no --dry-run, no --resume.")
-        if looks is not None and (self.overfit is not None or self.steps is not None):
-            raise click.UsageError("--inspect writes to the run directory; --dry-run and --overfit have none.")
+        for name, wanted in (("--inspect", looks is not None), ("--tensorboard", tensorboard)):
+            if wanted and (self.overfit is not None or self.steps is not None):
+                raise click.UsageError(f"{name} writes to the run directory; --dry-run and --overfit have none.")
 
 
 trial_options = gathered(

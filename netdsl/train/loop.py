@@ -209,9 +209,9 @@ class Loop:
         progress = self._progress
         layers = self._inspector.look(inputs, before, self._executor.get_parameters())
         at = progress.epoch + progress.epoch_step / self._batches.steps
-        self._run.add_inspection(
-            {"schema": SCHEMA, "step": progress.step, "at": at, "loss": loss, "lr": rate, "layers": layers}
-        )
+        record = {"schema": SCHEMA, "step": progress.step, "at": at, "loss": loss, "lr": rate, "layers": layers}
+        self._run.add_inspection(record)
+        self.reporter.inspected(record)
 
     def _step(self, batch: Batch) -> None:
         progress = self._progress

@@ -46,6 +46,10 @@ class Reporter(Protocol):
 
     def step(self, loss: float, rate: float, samples: int) -> None: ...
 
+    def inspected(self, record: Mapping[str, Any]) -> None:
+        """What was seen of the layers at a step, as `inspect.jsonl` has it."""
+        ...
+
     def end_epoch(self, summary: EpochSummary) -> None: ...
 
     def close(self) -> None: ...
@@ -58,6 +62,9 @@ class Silent:
         pass
 
     def step(self, loss: float, rate: float, samples: int) -> None:
+        pass
+
+    def inspected(self, record: Mapping[str, Any]) -> None:
         pass
 
     def end_epoch(self, summary: EpochSummary) -> None:
@@ -106,6 +113,9 @@ class ProgressBar:
         per_second = self._samples / max(time.perf_counter() - self._started, 1e-9)
         state = f"loss {loss:.4f}  lr {rate:.3g}  {per_second:,.0f} samples/s"
         self._progress.update(self._task, advance=1, state=state)
+
+    def inspected(self, record: Mapping[str, Any]) -> None:
+        pass
 
     def end_epoch(self, summary: EpochSummary) -> None:
         self._progress.remove_task(self._task)
