@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from netdsl.elaborate.values import Known
 from netdsl.record import record
 from netdsl.source import Span
+
+Bound = TypeVar("Bound")
 
 
 @dataclass(slots=True)
@@ -19,17 +22,17 @@ class Binding:
     what: str
 
 
-@record(frozen=False)
-class Scope:
-    """The names bound in one pair of braces. ``inner`` scopes (``for``, ``if``) may bind names of the
-    scopes around them again, up to the body of the net or block."""
+@record(frozen=False, eq=False)
+class Nested(Generic[Bound]):
+    """The names bound in one pair of braces. ``inner`` ones (``for``, ``if``) may bind the names of those around them
+    again, up to the body of the net or block."""
 
-    parent: Scope | None = None
+    parent: Nested[Bound] | None = None
     inner: bool = False
-    bindings: dict[str, Binding] = field(default_factory=dict)
+    bindings: dict[str, Bound] = field(default_factory=dict)
 
-    def find(self, name: str) -> Binding | None:
-        scope: Scope | None = self
+    def find(self, name: str) -> Bound | None:
+        scope: Nested[Bound] | None = self
         while scope is not None:
             binding = scope.bindings.get(name)
             if binding is not None:
@@ -37,9 +40,9 @@ class Scope:
             scope = scope.parent
         return None
 
-    def rebindable(self, name: str) -> Binding | None:
+    def rebindable(self, name: str) -> Bound | None:
         """The binding of an outer name that this inner scope may bind again."""
-        scope = self
+        scope: Nested[Bound] = self
         while scope.inner and scope.parent is not None:
             scope = scope.parent
             binding = scope.bindings.get(name)
@@ -48,10 +51,14 @@ class Scope:
         return None
 
     def names(self) -> Iterator[str]:
-        scope: Scope | None = self
+        scope: Nested[Bound] | None = self
         while scope is not None:
             yield from scope.bindings
             scope = scope.parent
+
+
+class Scope(Nested[Binding]):
+    """The values of names."""
 
 
 @record(frozen=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from netdsl.elaborate.scope import Nested
 from netdsl.ops.base import all_ops
 from netdsl.source import Span
 from netdsl.syntax import tree
@@ -29,29 +30,8 @@ class Symbol:
     """Where it is bound."""
 
 
-@dataclass(eq=False)
-class Scope:
-    """The names of one pair of braces; an ``inner`` one (``for``, ``if``) may bind those around it again."""
-
-    parent: Scope | None = None
-    inner: bool = False
-    names: dict[str, Symbol] = field(default_factory=dict)
-
-    def find(self, name: str) -> Symbol | None:
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                return scope.names[name]
-            scope = scope.parent
-        return None
-
-    def rebindable(self, name: str) -> Symbol | None:
-        scope = self
-        while scope.inner and scope.parent is not None:
-            scope = scope.parent
-            if name in scope.names:
-                return scope.names[name]
-        return None
+class Scope(Nested[Symbol]):
+    """What names mean."""
 
 
 @dataclass
@@ -83,7 +63,7 @@ def _overlap(one: Symbol, other: Symbol) -> bool:
     return _is_around(one.scope, other.scope) or _is_around(other.scope, one.scope)
 
 
-def _is_around(outer: Scope | None, scope: Scope | None) -> bool:
+def _is_around(outer: Scope | None, scope: Nested[Symbol] | None) -> bool:
     while scope is not None:
         if scope is outer:
             return True
@@ -235,12 +215,12 @@ class _Finder:
             self.bind(scope, name, "input", item)
 
     def bind(self, scope: Scope, name: tree.Name, kind: str, node: tree.Syntax) -> Symbol:
-        present = scope.names.get(name.text) or (scope.rebindable(name.text) if kind == "value" else None)
+        present = scope.bindings.get(name.text) or (scope.rebindable(name.text) if kind == "value" else None)
         if present is not None:
             self._mention(present, name.span)
             return present
         symbol = Symbol(name.text, kind, name.span, [name.span], node, scope=scope)
-        scope.names[name.text] = symbol
+        scope.bindings[name.text] = symbol
         self.symbols.all.append(symbol)
         return symbol
 
