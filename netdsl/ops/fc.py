@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from netdsl.diagnostics import Code
 from netdsl.ir.types import TensorType
-from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ParamSpec, ReceptiveRule, ShapeError, register
+from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ParamSpec, ReceptiveRule, register
 from netdsl.ops.conv import BIAS, INIT, bias_gradient, weight_and_bias
-from netdsl.ops.pointwise import require_numbers
+from netdsl.ops.pointwise import require_axes
 from netdsl.ops.window import result_type
 
 if TYPE_CHECKING:
@@ -106,14 +105,4 @@ class FcGradWeight(_Matrix):
 
 def require_vector(op: str, type: TensorType) -> None:
     """Raise ShapeError unless the operand is a batched ``[F]``."""
-    require_numbers(op, type, 0)
-    if not type.batched:
-        raise ShapeError(Code.WRONG_TYPE, f"`{op}` works on activations, not on constants")
-    if len(type.shape) != 1:
-        raise ShapeError(
-            Code.BAD_RANK,
-            f"`{op}` works on [F]",
-            label=f"needs one axis, found {len(type.shape)}",
-            operand_notes={0: f"{len(type.shape)} axes"},
-            help=f"write `-> flatten -> {op}(...)`" if type.shape else None,
-        )
+    require_axes(op, type, 0, "[F]", help=f"write `-> flatten -> {op}(...)`" if type.shape else None)

@@ -165,6 +165,22 @@ def require_numbers(op: str, type: TensorType, operand: int) -> None:
         )
 
 
+def require_axes(op: str, type: TensorType, operand: int, axes: str, help: str | None = None) -> None:
+    """Raise ShapeError unless the operand is batched numbers with as many axes as ``axes``, such as ``[C, H, W]``."""
+    require_numbers(op, type, operand)
+    if not type.batched:
+        raise ShapeError(Code.WRONG_TYPE, f"`{op}` works on activations, not on constants")
+    if len(type.shape) != axes.count(",") + 1:
+        needed = {1: "one axis", 3: "three axes"}[axes.count(",") + 1]
+        raise ShapeError(
+            Code.BAD_RANK,
+            f"`{op}` works on {axes}",
+            label=f"needs {needed}, found {len(type.shape)}",
+            operand_notes={operand: f"{len(type.shape)} axes"},
+            help=help,
+        )
+
+
 def require_channels(op: str, type: TensorType, operand: int = 0) -> None:
     """Raise ShapeError unless the operand is numbers with a channel axis."""
     require_numbers(op, type, operand)

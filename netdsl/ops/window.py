@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from netdsl.diagnostics import Code
-from netdsl.ir.types import DType, TensorType
+from netdsl.ir.types import TensorType
 from netdsl.ops.base import Attrs, AxisMap, OpWarning, ReceptiveRule, ShapeError
+from netdsl.ops.pointwise import require_axes
 
 MAX_ELEMENTS = 2**31 - 1
-MAX_AXES = 8
 """Elements of one sample of a tensor; kernels index with 32 bits."""
+MAX_AXES = 8
 SAME_WORDS = ("same", "same_upper", "same_lower")
 AXIS_NAMES = ("height", "width")
 
@@ -111,19 +112,9 @@ def receptive(windows: Sequence[Window]) -> ReceptiveRule:
 
 def require_map(op: str, inputs: Sequence[TensorType], operand: int = 0) -> None:
     """Raise ShapeError unless the operand is a batched ``[C, H, W]`` of numbers."""
-    type = inputs[operand]
-    if type.dtype is not DType.F32:
-        raise ShapeError(Code.WRONG_TYPE, f"`{op}` computes with numbers", label="needs a tensor of numbers")
-    if not type.batched:
-        raise ShapeError(Code.WRONG_TYPE, f"`{op}` works on activations, not on constants")
-    if len(type.shape) != 3:
-        raise ShapeError(
-            Code.BAD_RANK,
-            f"`{op}` works on [C, H, W]",
-            label=f"needs three axes, found {len(type.shape)}",
-            operand_notes={operand: f"{len(type.shape)} axes"},
-            help=f"put the `{op}` before the `flatten`" if len(type.shape) == 1 else None,
-        )
+    flat = len(inputs[operand].shape) == 1
+    help = f"put the `{op}` before the `flatten`" if flat else None
+    require_axes(op, inputs[operand], operand, "[C, H, W]", help=help)
 
 
 def require_fit(op: str, windows: Sequence[Window]) -> None:
