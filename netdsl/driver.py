@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from netdsl.passes import Pass, PassReport
     from netdsl.plan.executor import Array, Executor
     from netdsl.plan.plan import Plan
+    from netdsl.plan.planner import Decided
     from netdsl.report.cost import CostReport
     from netdsl.report.model import Report
     from netdsl.report.peak import Peaks
+    from netdsl.report.recomputation import Recomputation
 
 STAGES = ("tree", "graph", "step", "optimized", "plan", "llvm", "asm", "obj")
 """What ``--emit`` knows; those after the plan are the CPU backend's, others may differ."""
@@ -53,7 +55,8 @@ class Origin:
 class Build:
     """How to compile. ``passes`` None means the default ones; ``training`` compiles the whole step.
 
-    ``exact``: only algorithms that do the arithmetic of an op's definition.
+    ``exact``: only algorithms that do the arithmetic of an op's definition. ``memory``: bytes that the plan of a
+    training step may take, weights and optimizer state included; what would have to wait beyond that is computed again.
     """
 
     target: str = "cpu"
@@ -63,6 +66,7 @@ class Build:
     training: bool = False
     verify: bool = False
     exact: bool = False
+    memory: int | None = None
 
 
 @record
@@ -143,11 +147,29 @@ def training_step(model: Model) -> Graph:
 
 
 def optimize(graph: Graph, build: Build, *, copy: bool = True) -> tuple[Graph, PassReport]:
-    """The passes over a copy of ``graph``, or over itself."""
+    """The passes over a copy of ``graph``, or over itself.
+
+    Raises ResourceLimit where a training step cannot keep to ``build.memory``.
+    """
     from netdsl.passes import Mode, run_passes
 
     mode = Mode.TRAINING if graph.updates else Mode.INFERENCE
-    return run_passes(graph, choose_passes(build.passes), mode=mode, verify=build.verify, copy=copy)
+    passes = [*choose_passes(build.passes)]
+    if graph.updates and build.memory is not None:
+        passes.append(_fit_memory(build, build.memory))
+    return run_passes(graph, passes, mode=mode, verify=build.verify, copy=copy)
+
+
+def _fit_memory(build: Build, budget: int) -> Pass:
+    from netdsl.passes.fit_memory import FitMemory
+    from netdsl.plan.moment import Moment, worst_moment
+
+    target, threads = find_device(build).plan_target, build.threads or usable_cores()
+
+    def look(graph: Graph, decided: Decided | None) -> Moment:
+        return worst_moment(graph, target, batch=build.batch, threads=threads, decided=decided)
+
+    return FitMemory(budget, build.batch, look)
 
 
 def find_device(build: Build) -> Device:
@@ -214,6 +236,22 @@ def peaks(model: Model, build: Build) -> Peaks:
         return peak_of(draft_graph(optimize(graph, build)[0], device.plan_target, batch=build.batch, threads=threads))
 
     return peaks_of(model.graph, step, build.target, build.batch, find)
+
+
+def recomputation(model: Model, build: Build) -> Recomputation:
+    """What a training step computes again to keep to ``build.memory`` (a default one without a ``train`` block).
+
+    Raises ResourceLimit where it cannot, Unsupported.
+    """
+    from netdsl.report.default_step import default_step
+    from netdsl.report.recomputation import recomputation_of
+
+    step = training_step(model) if model.train is not None else default_step(model.graph)
+    device = find_device(build)
+    graphs = [optimize(step, replace(build, memory=memory))[0] for memory in (None, build.memory)]
+    plans = [make_plan(graph, device, build) for graph in graphs]
+    ordinary, planned = (plan.arena_bytes + plan.weights_bytes for plan in plans)
+    return recomputation_of(graphs[1], build.batch, build.memory, ordinary, planned, plans[1].weights_bytes)
 
 
 def largest_batch(model: Model, build: Build, limit: int, most: int) -> int:

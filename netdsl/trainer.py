@@ -70,6 +70,7 @@ class Trainer:
     ``weights`` is a safetensors file or another run directory to start from; ``initial`` the same where only a part of
     the weights is to be taken, ``transfer`` then saying what was. Parameters whose names match ``freeze`` stay as they
     are, and ``rates`` are factors on the learning rate of those that match (both beside what the file says).
+    A step takes at most ``memory`` bytes, weights and optimizer state included: what does not fit is computed again.
     ``workers`` threads prepare batches; ``saving`` says when to save beside the end of an epoch. Equal arguments give
     equal bits, whatever ``threads``, ``memory``, ``workers`` and ``saving``. ``nan_check`` looks at all parameters
     after each step, and names the node where a number ceases to be finite; ``looks`` says at which steps to look into
@@ -98,6 +99,7 @@ class Trainer:
         freeze: Sequence[str] = (),
         rates: Mapping[str, float] | None = None,
         target: str = "cpu",
+        memory: int | None = None,
         workers: int | None = None,
         saving: Saving = Saving(),  # noqa: B008  (frozen)
         nan_check: bool = False,
@@ -114,6 +116,7 @@ class Trainer:
         epochs = None if epochs is None else whole("epochs", epochs)
         batch = None if batch is None else whole("batch", batch)
         threads = None if threads is None else whole("threads", threads, most=driver.MAX_THREADS)
+        memory = None if memory is None else whole("memory", memory, most=2**63 - 1)
         workers = None if workers is None else whole("workers", workers, most=MOST_WORKERS)
         self.model = _model_of(model)
         self.data = open_data(data) if isinstance(data, str) else data
@@ -137,7 +140,7 @@ class Trainer:
         self._loop = Loop(
             self.recipe,
             self.data,
-            compiler if compiler is not None else compiler_for(Build(target=target, threads=threads)),
+            compiler if compiler is not None else compiler_for(Build(target=target, threads=threads, memory=memory)),
             self.run,
             seed=seed,
             reporter=reporter,

@@ -40,6 +40,7 @@ for loss in ("mse", "bce", "bce_logits", "likelihood"):
 for end in ("begin", "end"):
     register(f"rank_sum_{end}", Lowering("rank_sum", f"emit_{end}", overwrites=(0,)))
 register("bn_train", Summing("norm", "emit_train", sums=2))
+register("bn_apply", Lowering("norm", "emit_apply", overwrites=(0,)))
 register("bn_train_grad", Summing("norm", "emit_grad", sums=2))
 for op, lowering in CONVOLUTIONS.items():
     register(op, lowering)

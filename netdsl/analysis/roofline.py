@@ -92,6 +92,11 @@ def layer_work(graph: Graph, batch: int) -> dict[Node, Work]:
     return found
 
 
+def work_of(node: Node, batch: int) -> Work:
+    """The work of one node that finds none of its operands read already. Raises UserError."""
+    return _work(node, batch, set())
+
+
 def _work(node: Node, batch: int, seen: set[Value]) -> Work:
     cost, traffic = cost_of(node), get(node.op).traffic(Call.of(node))
     fused = (value.type.elements for value in node.epilogue_inputs)

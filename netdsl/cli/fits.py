@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from netdsl.cli.common import Session, print_json
-from netdsl.cli.options import MAX_BATCH, gathered
-from netdsl.driver import Build, largest_batch
+from netdsl.cli.options import MAX_BATCH, Option, gathered
+from netdsl.driver import Build, largest_batch, recomputation
 from netdsl.record import record
 
 if TYPE_CHECKING:
@@ -19,13 +19,25 @@ if TYPE_CHECKING:
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
-def parse_bytes(text: str) -> int:
-    """``8GiB``, ``500MB`` or ``0.5GiB`` as bytes. Raises UsageError."""
+def parse_bytes(text: str, option: str = "--fits") -> int:
+    """``8GiB``, ``500MB`` or ``0.5GiB``, given to ``option``, as bytes. Raises UsageError."""
     found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?) ?([A-Za-z]+)", text)
     units = {name.lower(): size for name, size in _UNITS.items()}
     if not found or found[2].lower() not in units:
-        raise click.UsageError(f"--fits: `{text}` is not an amount such as 8GiB; units: {', '.join(_UNITS)}.")
+        raise click.UsageError(f"{option}: `{text}` is not an amount such as 8GiB; units: {', '.join(_UNITS)}.")
     return int(float(found[1]) * units[found[2].lower()])
+
+
+BUDGET = "--checkpoint-activations"
+
+
+def _parse_budget(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+    return None if text is None else parse_bytes(text, BUDGET)
+
+
+def budget_option(help: str) -> Option:
+    """``--checkpoint-activations SIZE``: the parameter ``memory``, in bytes."""
+    return click.option(BUDGET, "memory", metavar="SIZE", callback=_parse_budget, help=help)
 
 
 @record
@@ -72,3 +84,14 @@ def print_fit(session: Session, model: Model, build: Build, fit: FitQuestion) ->
         print(f"{model.name}: {kind} fits {limit:,} bytes up to batch {batch:,}{reached}")
     else:
         print(f"{model.name}: {kind} does not fit {limit:,} bytes, not even at batch 1")
+
+
+def print_recomputation(session: Session, model: Model, build: Build) -> None:
+    """What a training step computes again to keep to ``build.memory``, and what that costs."""
+    from netdsl.report.recomputation import plain_recomputation, recomputation_document
+
+    found = recomputation(model, build)
+    if session.json:
+        print_json(recomputation_document(found))
+    else:
+        print(plain_recomputation(found), end="")

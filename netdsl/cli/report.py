@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 
 from netdsl.cli.common import Session, print_json, print_warnings, session_of
 from netdsl.cli.costs import Tables, print_tables, table_options
-from netdsl.cli.fits import FitQuestion, fit_options, print_fit
+from netdsl.cli.fits import BUDGET, FitQuestion, budget_option, fit_options, print_fit, print_recomputation
 from netdsl.cli.options import build_options, json_option, network_options
 from netdsl.cli.peak import print_peaks
 from netdsl.cli.receptive import FieldQuestion, field_options, print_field
@@ -50,6 +51,7 @@ Examples:
   netdsl report models.net#Small
   netdsl report zoo:resnet50 --html resnet50.html
   netdsl report zoo:resnet50 --fits 8GiB --training
+  netdsl report zoo:resnet50 --batch 16 --checkpoint-activations 1GiB
   netdsl report zoo:unet --peak --batch 4
   netdsl report zoo:resnet50 --receptive-field layer2.3.conv2
   netdsl report zoo:resnet50 --cost --batch 32 --machine measured
@@ -68,6 +70,7 @@ Examples:
 )
 @table_options
 @fit_options
+@budget_option("Say only what a training step that takes no more than this computes again, and what that costs.")
 @click.option("--peak", is_flag=True, help="Say only which lines hold the memory peak, and what is alive then.")
 @field_options
 @json_option
@@ -79,13 +82,16 @@ def command(
     page: Path | None,
     tables: Tables,
     fit: FitQuestion,
+    memory: int | None,
     peak: bool,
     field: FieldQuestion,
 ) -> None:
     """Show shapes, parameters, work, receptive fields and memory."""
     session = session_of(context)
-    _check_questions(session, page, tables, fit, peak, field)
-    if peak:
+    _check_questions(session, page, tables, fit, memory, peak, field)
+    if memory is not None:
+        print_recomputation(session, load(network), replace(build, memory=memory))
+    elif peak:
         print_peaks(session, load(network), build)
     elif field.unit is not None:
         print_field(session, load(network), field)
@@ -96,14 +102,22 @@ def command(
 
 
 def _check_questions(
-    session: Session, page: Path | None, tables: Tables, fit: FitQuestion, peak: bool, field: FieldQuestion
+    session: Session,
+    page: Path | None,
+    tables: Tables,
+    fit: FitQuestion,
+    memory: int | None,
+    peak: bool,
+    field: FieldQuestion,
 ) -> None:
     """Raises UsageError for questions that are not asked together, and options that belong to one not asked."""
     others = {"--receptive-field": field.unit, "--fits": fit.amount, "--html": page}
     asked = [name for name, given in others.items() if given is not None]
-    tables.check(session, asked[0] if asked else None)
+    tables.check(session, next(iter([*asked, *([BUDGET] if memory is not None else [])]), None))
     field.check()
     fit.check()
+    if memory is not None and (asked or peak):
+        raise click.UsageError(f"{BUDGET} is a question of its own; ask the others apart.")
     if peak and asked:
         raise click.UsageError("--peak is a question of its own; ask the others apart.")
     if field.unit is not None and len(asked) > 1:

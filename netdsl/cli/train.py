@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from netdsl.cli.common import Session, loaded, print_json, session_of
+from netdsl.cli.fits import budget_option
 from netdsl.cli.inspecting import inspect_options, inspected, print_inspection
 from netdsl.cli.joining import joined, started_by
 from netdsl.cli.options import (
@@ -120,6 +122,10 @@ The run directory (runs/NAME, or --out) gets
     is_flag=True,
     help="Write logs for TensorBoard into the run directory too; needs `netdsl[tensorboard]`.",
 )
+@budget_option(
+    "Bytes a step may take, weights and optimizer state included, such as 8GiB: what does not fit is computed again "
+    "where it is needed, to the same bits. See netdsl report with this option."
+)
 @build_options()
 @workers_option
 @json_option
@@ -141,6 +147,7 @@ def command(
     sync_bn: bool,
     looks: Looks | None,
     tensorboard: bool,
+    memory: int | None,
     build: Build,
     workers: int | None,
 ) -> None:
@@ -166,6 +173,7 @@ def command(
     model = loaded(session, network)
     opened = data.open(session)
     if trial.overfit is not None:
+        build = replace(build, memory=memory)
         overfit(session, model, opened, build, trial.overfit, seed=seed, freeze=freeze, rates=dict(rates), start=start)
         return
     trainer = Trainer(
@@ -182,6 +190,7 @@ def command(
         freeze=freeze,
         rates=dict(rates),
         target=build.target,
+        memory=memory,
         workers=workers,
         saving=saving,
         nan_check=nan_check,

@@ -45,6 +45,8 @@ class Node:
     types: tuple[TensorType, ...]
     spans: frozenset[Span] = frozenset()
     epilogue: Epilogue | None = None
+    repeats: str | None = None
+    """The name of the node whose first result this one computes a second time, bit for bit."""
     outputs: tuple[Value, ...] = field(init=False)
     """The node's results, one a type."""
 
@@ -201,7 +203,7 @@ class Graph:
         for node in self.nodes:
             twin = Node(
                 node.op, node.name, [table[value] for value in node.inputs], dict(node.attrs), node.types,
-                node.spans, node.epilogue,
+                node.spans, node.epilogue, node.repeats,
             )  # fmt: skip
             nodes.append(twin)
             table.update(zip(node.outputs, twin.outputs, strict=True))

@@ -195,6 +195,15 @@ class Call:
         return Call(node.attrs, tuple([value.type for value in node.main_inputs]), node.types)
 
 
+@record
+class Again:
+    """A computation that gives the first result of another node a second time, bit for bit."""
+
+    op: str
+    operands: tuple[Value, ...]
+    attrs: Attrs
+
+
 @record(frozen=False)
 class TrainingContext:
     """What a training-mode rewrite may need beside its operands. ``first`` is the number of the batch's first sample,
@@ -294,6 +303,11 @@ class OpDef:
     ) -> Sequence[Value] | None:
         """Results of the op's training-time form (batch statistics, dropout); None: the same as at inference."""
         return None
+
+    def again(self, node: Node) -> Again:
+        """How to compute the node's first result again, without its epilogue: the op itself, or one that needs less
+        where the node's other results are still there."""
+        return Again(node.op, tuple(node.main_inputs), node.attrs)
 
 
 _REGISTRY: dict[str, OpDef] = {}

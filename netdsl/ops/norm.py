@@ -9,6 +9,7 @@ from netdsl import numpy_on_use as np
 from netdsl.ir.scalar import Expr, Var, sqrt
 from netdsl.ir.types import TensorType
 from netdsl.ops.base import (
+    Again,
     Arg,
     Array,
     Attrs,
@@ -108,7 +109,7 @@ class BnTrain(OpDef):
         mean = x.mean(axis=axes)
         var = np.square(x - per_channel(mean, x)).mean(axis=axes)
         inverse = 1 / np.sqrt(var + call.attrs["eps"])
-        y = (x - per_channel(mean, x)) * per_channel(inverse * weight, x) + per_channel(bias, x)
+        y = _normalized(x, weight, bias, mean, inverse)
         rate = call.attrs["momentum"]
         unbiased = var * (count / max(count - 1, 1))
         new_mean = (1 - rate) * running_mean + rate * mean
@@ -122,6 +123,39 @@ class BnTrain(OpDef):
         x, weight = node.inputs[:2]
         twin = builder.op("bn_train_grad", [incoming, x, weight, *node.outputs[1:3]])
         return [*twin.outputs, None, None]
+
+    def again(self, node: Node) -> Again:
+        # Neither the statistics nor the running ones a second time.
+        return Again("bn_apply", (*node.inputs[:3], *node.outputs[1:3]), {})
+
+
+@register
+class BnApply(OpDef):
+    """The first result of ``bn_train`` from statistics that are known: (x, weight, bias, mean, inverse_std) -> y.
+
+    ``y = (x - mean) * (inverse_std * weight) + bias``, rounded as there.
+    """
+
+    name: ClassVar[str] = "bn_apply"
+    operands: ClassVar[tuple[str, ...]] = ("x", "weight", "bias", "mean", "inverse_std")
+    internal: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
+
+    def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
+        x, *channels = inputs
+        assert x.batched and all(type.shape == x.shape[:1] and not type.batched for type in channels), inputs
+        return (x,)
+
+    def cost(self, call: Call) -> Cost:
+        # An element: distance, product, sum.
+        return Cost(flops=3 * call.inputs[0].elements)
+
+    def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
+        return [_normalized(*arrays)]
+
+
+def _normalized(x: Array, weight: Array, bias: Array, mean: Array, inverse: Array) -> Array:
+    return (x - per_channel(mean, x)) * per_channel(inverse * weight, x) + per_channel(bias, x)
 
 
 @register

@@ -7,6 +7,7 @@
 Two nodes are equal when op, arguments, operands and epilogue are. Parameters are never merged: they
 are equal only by accident of their start. Dropout as written in a file draws afresh at each use, so in
 a training graph it isn't merged either; the random ops autodiff makes carry their salt as an argument.
+What is computed again to save memory (``recompute``) stays.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Cse(Pass):
         sweep = Sweep(graph)
         seen: dict[Hashable, Node] = {}
         for node in sweep:
-            if node.op in _NEVER:
+            if node.op in _NEVER or node.repeats is not None:
                 continue
             first = seen.setdefault(_key(node), node)
             if first is node:

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from netdsl.ir.graph import Graph, Node, Value
-from netdsl.plan.layout import canonical
+from netdsl.ir.repeats import origin_of
+from netdsl.plan.layout import Halo, canonical
 from netdsl.plan.packing import Packing
 from netdsl.plan.storage import Slot, same_shape
 from netdsl.plan.target import PlanTarget
 from netdsl.record import record
 
+Halos = Mapping[tuple[str, int], Halo]
+"""The halo around the maps of a node's result, by the node's name and the result's number."""
+
 
 def share_storage(
-    graph: Graph, nodes: Sequence[Node], load_time: set[int], packing: Packing, target: PlanTarget, batch: int
+    graph: Graph,
+    nodes: Sequence[Node],
+    load_time: set[int],
+    packing: Packing,
+    target: PlanTarget,
+    batch: int,
+    halos: Halos | None = None,
 ) -> dict[Value, Slot]:
     """A slot for every blocked run-time value; slots that can share memory are merged.
 
     - the parts of a concatenation are produced in place when every part starts at a whole channel block;
     - a slice at whole blocks, and a reshape that moves nothing, are views;
     - a result overwrites an operand that dies there, where the target allows it.
+
+    With ``halos`` every value has the halo given there for it, or for the node that its node repeats, and only those
+    with equal ones are merged.
     """
-    sharing = _Sharing(graph, nodes, load_time, packing, target, batch)
+    sharing = _Sharing(graph, nodes, load_time, packing, target, batch, halos)
     sharing.create()
     for node in nodes:
         if node.epilogue is None:
@@ -41,6 +54,7 @@ class _Sharing:
     packing: Packing
     target: PlanTarget
     batch: int
+    halos: Halos | None = None
     slots: dict[Value, Slot] = field(default_factory=dict)
 
     def create(self) -> None:
@@ -55,6 +69,9 @@ class _Sharing:
             for operand, value in enumerate(node.inputs):
                 if value in self.slots:
                     self.slots[value].widen(self.target.halo(node, operand))
+        if self.halos is not None:
+            for value, slot in self.slots.items():
+                slot.widen(self.halos[origin_of(value)])
 
     def _slot(self, value: Value, block: int) -> Slot:
         return Slot.of(value.type, self.batch, block)
@@ -81,8 +98,12 @@ class _Sharing:
             self._slice(node, result, sources[0])
         elif node.op in ("flatten", "reshape") and sources[0] is not None:
             same = canonical(node.inputs[0].type.shape) == canonical(node.types[0].shape)
-            if same and sources[0].block == result.block:
+            if same and sources[0].block == result.block and self._agree(result, sources[0]):
                 result.merge_into(sources[0], 0)
+
+    def _agree(self, first: Slot, second: Slot) -> bool:
+        """Whether merging leaves both halos as they must be."""
+        return self.halos is None or first.root.halo == second.root.halo
 
     def _concat(self, node: Node, result: Slot, sources: Sequence[Slot | None]) -> None:
         block, channels = self.target.block, 0
@@ -94,14 +115,17 @@ class _Sharing:
             return
         for value, source, start in zip(node.inputs, sources, starts, strict=True):
             produced = value.node.op != "input"
-            if source is not None and source is not result and produced and source.whole and source.block == block:
+            if source is None or source is result or not produced or not self._agree(source, result):
+                continue
+            if source.whole and source.block == block:
                 source.merge_into(result, start // block)
 
     def _slice(self, node: Node, result: Slot, source: Slot) -> None:
         start, stop = node.attrs["start"], node.attrs["stop"]
         block = source.block
         ends_whole = stop % block == 0 or stop == source.channels
-        if block == result.block and start % block == 0 and ends_whole and node.attrs.get("axis", 0) == 0:
+        along = node.attrs.get("axis", 0) == 0 and self._agree(result, source)
+        if block == result.block and start % block == 0 and ends_whole and along:
             result.merge_into(source, start // block)
 
     # -- in place --------------------------------------------------------------------------
@@ -133,7 +157,7 @@ class _Sharing:
     def _take_over(self, node: Node, operand: int, now: int, dies: dict[int, int]) -> bool:
         value, result = node.inputs[operand], self.slots.get(node.output)
         source = self.slots.get(value)
-        if source is None or result is None or value.type != node.types[0]:
+        if source is None or result is None or value.type != node.types[0] or not self._agree(source, result):
             return False
         if not source.whole or not same_shape(source, result) or dies[id(source)] > now or source.root is result.root:
             return False

@@ -7,9 +7,10 @@ from dataclasses import field
 from typing import Any
 
 from netdsl.ir.graph import Graph, Node, Value
+from netdsl.ir.repeats import origin_of, repeated_nodes, without_repeats
 from netdsl.ir.scalar import Expr
 from netdsl.ir.types import TensorType
-from netdsl.plan.alias import share_storage
+from netdsl.plan.alias import Halos, share_storage
 from netdsl.plan.arena import Interval, place
 from netdsl.plan.layout import Blocked, Layout, WeightLayout
 from netdsl.plan.packing import packed_layouts
@@ -72,6 +73,18 @@ def arena_size(graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1
 
 
 @record
+class Decided:
+    """What a plan decides that the rounding of results depends on, so that plans with repeated nodes keep to it.
+
+    Sums over maps with and without gaps between their rows, the ``halos``, are rounded differently; so are results of
+    nodes that run in one step, of which ``joined`` are the names of the second ones.
+    """
+
+    halos: Halos
+    joined: frozenset[str]
+
+
+@record
 class Drafted:
     """A plan that still knows which step writes and reads which buffer; sizes are in elements."""
 
@@ -79,13 +92,27 @@ class Drafted:
     weights: list[ResidentWeight]
     weights_size: int
     arena_size: int
+    places: dict[Value, Place]
+    decided: Decided
 
 
-def draft_graph(graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1) -> Drafted:
-    """The steps of ``plan_graph`` with their buffers, and the sizes of its regions."""
-    planner = _Planner(graph, target, batch, threads)
+def draft_graph(
+    graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1, decided: Decided | None = None
+) -> Drafted:
+    """The steps of ``plan_graph`` with their buffers, and the sizes of its regions.
+
+    ``decided`` is that of the plan of the graph without repeated nodes, where it is known already.
+    """
+    planner = _Planner(graph, target, batch, threads, decided)
     planner.draft()
-    return Drafted(planner.drafts, planner.weights, planner.weights_size, planner.place_arena()[1])
+    return Drafted(
+        planner.drafts,
+        planner.weights,
+        planner.weights_size,
+        planner.place_arena()[1],
+        planner.places,
+        planner.decisions(),
+    )
 
 
 @record(frozen=False)
@@ -96,6 +123,7 @@ class _Planner:
     target: PlanTarget
     batch: int
     threads: int
+    decided: Decided | None = None
     drafts: list[Draft] = field(default_factory=list)
     weights: list[ResidentWeight] = field(default_factory=list)
     weights_size: int = 0
@@ -112,7 +140,9 @@ class _Planner:
         self.target = self.target.for_graph(self.graph, self.load_time, batch=self.batch, threads=self.threads)
         self.nodes = [node for node in self.nodes if id(node) not in self.load_time]
         self.packed = packed_layouts(self.graph, self.nodes, self.load_time, self.target, self.batch)
-        self.slots = share_storage(self.graph, self.nodes, self.load_time, self.packed, self.target, self.batch)
+        self.decided = self._decided_before()
+        halos = None if self.decided is None else self.decided.halos
+        self.slots = share_storage(self.graph, self.nodes, self.load_time, self.packed, self.target, self.batch, halos)
         self.places: dict[Value, Place] = dict(self.slots)
         self.converted: dict[tuple[Value, Layout | None], Place] = {}
         self.resident: dict[tuple[Value, Layout], ResidentWeight] = {}
@@ -125,6 +155,19 @@ class _Planner:
             self._draft_node(node)
         self._store_remaining_outputs()
         self._copy_remaining_updates()
+
+    def _decided_before(self) -> Decided | None:
+        """What the plan of the graph without repeated nodes decides, if there are any."""
+        if self.decided is not None or not repeated_nodes(self.graph):
+            return self.decided
+        planner = _Planner(without_repeats(self.graph), self.target, self.batch, self.threads)
+        planner.draft()
+        return planner.decisions()
+
+    def decisions(self) -> Decided:
+        """What this plan has decided."""
+        halos = {origin_of(value): slot.root.halo for value, slot in self.slots.items()}
+        return Decided(halos, frozenset(draft.name for draft in self.drafts if draft.joined))
 
     # -- places ----------------------------------------------------------------------------
 
@@ -165,13 +208,16 @@ class _Planner:
             else:
                 self.pending_updates.append((param, value))
 
-    def _place_of(self, value: Value, wanted: WeightLayout | None) -> Place:
-        """Where a reader that wants this layout (None: blocked) finds ``value``; converts when needed."""
+    def _place_of(self, value: Value, wanted: WeightLayout | None, reader: Node | None = None) -> Place:
+        """Where a reader that wants this layout (None: blocked) finds ``value``; converts when needed, for a node that
+        repeats another anew: nothing is to wait for it."""
         if id(value.node) in self.load_time:
             return self._resident(value, wanted or self._blocked(value.type))
         home = self._home(value)
         if _layout(home) == wanted or (wanted is None and not _is_packed(home)):
             return home
+        if reader is not None and reader.repeats is not None:
+            return self._convert(value, home, wanted)
         key = (value, wanted)
         if key not in self.converted:
             self.converted[key] = self._convert(value, home, wanted)
@@ -241,7 +287,7 @@ class _Planner:
 
     def _draft_node(self, node: Node) -> None:
         wanted = [self._wanted(node, operand) for operand in range(len(node.inputs))]
-        inputs = [self._place_of(value, layout) for value, layout in zip(node.inputs, wanted, strict=True)]
+        inputs = [self._place_of(value, layout, node) for value, layout in zip(node.inputs, wanted, strict=True)]
         outputs = [self._home(value) for value in node.outputs]
         if not self._is_view(node, inputs, outputs):
             elements = self.target.scratch(node, self.batch, self.threads)
@@ -270,6 +316,8 @@ class _Planner:
     def _joins_latest(self, node: Node) -> bool:
         """Whether the node may run in one step with the latest, whose only reader it is."""
         if self.latest is None or len(self.latest.outputs) != 1:
+            return False
+        if self.decided is not None and node.name not in self.decided.joined:
             return False
         value = self.latest.output
         kept = value in self.graph.outputs.values() or value in self.graph.updates.values()

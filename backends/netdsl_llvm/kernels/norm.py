@@ -49,6 +49,17 @@ def emit_train(run: RunBuilder, step: Step) -> None:
     run.call(f"bn_normalize_{full}", _each(walk, normalize), pointers, integers)
 
 
+def emit_apply(run: RunBuilder, step: Step) -> None:
+    """(x, weight, bias, mean, inverse std) -> y."""
+    operands = dict(zip(("x", "weight", "bias", "mean", "inverse"), step.inputs, strict=False))
+    epilogue = Epilogue.of(step, run.target.lanes)
+    extra = {f"e{index}": access for index, access in enumerate(epilogue.accesses)}
+    walk = Walk.over({"x": step.inputs[0], "y": step.outputs[0]}, run.target.lanes, extra)
+    key = digest((walk.space.modes, epilogue.key))
+    pointers = {**operands, "y": step.outputs[0], **epilogue.pointers}
+    run.call(f"bn_apply_{key}", _each(walk, lambda k, bound: _apply(k, bound, epilogue)), pointers, walk.arguments())
+
+
 def emit_grad(run: RunBuilder, step: Step) -> None:
     """(g, x, weight, mean, inverse std) -> (dx, dweight, dbias)."""
     assert step.scratch is not None
@@ -133,18 +144,35 @@ def _normalize(k: Kernel, walk: Walk, epilogue: Epilogue, eps: float, momentum: 
             k.store(mean, k.arg("mean"), lane)
             k.store(inverse, k.arg("inverse"), lane)
             _move_running(k, walk, lane, mean, squares, momentum)
-        scale = k.b.fmul(inverse, k.load(k.arg("weight"), lane))
-        bias = k.load(k.arg("bias"), lane)
-
-        def pixel(rows: dict[str, Value], w: Index) -> None:
-            centred = k.b.fsub(walk.space.load(k, rows, "x", w), mean)
-            others = [walk.space.load(k, rows, f"e{index}", w) for index in range(len(epilogue.accesses))]
-            value = epilogue.combine(k, k.fma(centred, scale, bias), others, cb)
-            walk.space.store(k, rows, "y", w, value)
-
-        walk.pixels(k, cb, chunk, pixel)
+        _store_normalized(k, walk, epilogue, cb, chunk, mean, inverse)
 
     return item
+
+
+def _apply(k: Kernel, walk: Walk, epilogue: Epilogue) -> Item:
+    def item(cb: Index, chunk: Index) -> None:
+        lane = k.mul(cb, k.lanes)
+        mean, inverse = k.load(k.arg("mean"), lane), k.load(k.arg("inverse"), lane)
+        _store_normalized(k, walk, epilogue, cb, chunk, mean, inverse)
+
+    return item
+
+
+def _store_normalized(
+    k: Kernel, walk: Walk, epilogue: Epilogue, cb: Index, chunk: Index, mean: Value, inverse: Value
+) -> None:
+    """The result of ``bn_train``, and of ``bn_apply`` with the same bits."""
+    lane = k.mul(cb, k.lanes)
+    scale = k.b.fmul(inverse, k.load(k.arg("weight"), lane))
+    bias = k.load(k.arg("bias"), lane)
+
+    def pixel(rows: dict[str, Value], w: Index) -> None:
+        centred = k.b.fsub(walk.space.load(k, rows, "x", w), mean)
+        others = [walk.space.load(k, rows, f"e{index}", w) for index in range(len(epilogue.accesses))]
+        value = epilogue.combine(k, k.fma(centred, scale, bias), others, cb)
+        walk.space.store(k, rows, "y", w, value)
+
+    walk.pixels(k, cb, chunk, pixel)
 
 
 def _move_running(k: Kernel, walk: Walk, lane: Index, mean: Value, squares: Value, momentum: float) -> None:

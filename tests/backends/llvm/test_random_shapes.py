@@ -111,7 +111,7 @@ def normalization(op: str) -> Callable[[Draw], Case]:
         channel = TensorType(x.shape[:1], False)
         if op == "bn_train":
             return {"eps": 1e-3, "momentum": 0.1}, [x, *[channel] * 4]
-        return {}, [x, x, *[channel] * 3]
+        return {}, [x, *[channel] * 4] if op == "bn_apply" else [x, x, *[channel] * 3]
 
     return case
 
@@ -139,7 +139,7 @@ CASES: dict[str, Callable[[Draw], Case]] = {
     **{op: same(2) for op in ("add", "softmax_grad", "log_softmax_grad", "mse", "likelihood")},
     **{op: pool(op) for op in ("maxpool", "avgpool", "maxpool_grad", "avgpool_grad")},
     **{op: upsample(op) for op in ("upsample", "upsample_grad")},
-    **{op: normalization(op) for op in ("bn_train", "bn_train_grad")},
+    **{op: normalization(op) for op in ("bn_train", "bn_apply", "bn_train_grad")},
     **{op: entropy(op) for op in ("cross_entropy", "cross_entropy_grad")},
     "mul": broadcast, "concat": concat, "slice": channel_slice, "crop": border, "pad": border, "flatten": flatten,
     "reshape": reshape, "sum_to": sum_to, "lrn": window(1), "lrn_grad": window(2),

@@ -74,6 +74,20 @@ def test_statistics_of_a_channel_far_from_zero() -> None:
     check("bn_train", {"eps": 1e-5, "momentum": 0.1}, kinds, target=TARGETS[0], arrays=arrays, batch=2, tolerance=1e-3)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("shape", "batch"), BATCHES, ids=str)
+def test_normalizing_again_gives_the_same_bits(shape: tuple[int, ...], batch: int, target: str) -> None:
+    channel = TensorType(shape[:1], False)
+    expr = maximum(Var(0) + Var(1), 0.0)
+    kinds = [TensorType(shape), *[channel] * 4, TensorType(shape)]
+    arrays = random_arrays(kinds, batch)
+    graph = single_op("bn_train", {"eps": 1e-5, "momentum": 0.1}, kinds, epilogue=expr, extra=1)
+    y, mean, inverse = list(compiled(graph, target, batch, 1).run(arrays).values())[:3]
+    again = single_op("bn_apply", {}, kinds, epilogue=expr, extra=1)
+    [result] = compiled(again, target, batch, 1).run([*arrays[:3], mean, inverse, arrays[5]]).values()
+    assert np.array_equal(result, y)
+
+
 @pytest.mark.parametrize("op", ["bn_train", "sum_to", "mse"])
 def test_threads_give_the_same_bits(op: str) -> None:
     shape = (37, 19, 23)
