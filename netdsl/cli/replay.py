@@ -57,7 +57,7 @@ def command(context: click.Context, run: Path, build: Build) -> None:
             threads=build.threads,
             workers=1,
             rates=dict(given["rates"]),
-            **{name: given[name] for name in ("seed", "epochs", "batch", "freeze")},
+            **{name: given[name] for name in ("seed", "epochs", "batch", "memory", "freeze")},
         )
         [loss] = trainer.rehearse(1).losses
     if session.json:

@@ -28,6 +28,7 @@ from netdsl.reference import ReferenceStep
 from netdsl.weights.initialize import initial_parameters
 from tests import networks
 from tests.networks import NetBuilder
+from tests.plan.test_planner import check as check_plan
 
 Array = np.ndarray[Any, Any]
 SGD = ("sgd", {"momentum": 0.9, "nesterov": False, "weight_decay": 1e-3})
@@ -160,6 +161,13 @@ def test_the_reference_computes_the_same() -> None:
         losses = [np.array(run.step(inputs_of(each, number))["loss"]) for number in range(2)]
         results.append({"losses": np.stack(losses), **run.get_parameters()})
     assert_same_bits(results[1], results[0])
+
+
+def test_plans_with_repeats_are_sound() -> None:
+    """Run in a poisoned arena, with halos and packed weights and results that overwrite operands."""
+    graph = with_repeats(step_of("densenet"), seed=6, drops=10)
+    assert repeated_nodes(graph)
+    check_plan(graph, batch=2)
 
 
 # -- the rewrite -------------------------------------------------------------------------------------
