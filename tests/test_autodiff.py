@@ -15,7 +15,7 @@ from netdsl.ops.base import Init
 from netdsl.reference import Interpreter, ReferenceStep
 from netdsl.source import Source
 from netdsl.weights.initialize import initial_parameters
-from tests.networks import NETS, NetBuilder, batches, module, sgd
+from tests.networks import NETS, NetBuilder, batches
 
 SGD = {"momentum": 0.9, "weight_decay": 0.01, "nesterov": True}
 STEPS = 5
@@ -25,6 +25,8 @@ STEPS = 5
 def test_five_steps_follow_the_library(name: str) -> None:
     """Loss and every parameter and statistic after 5 steps, in float64; 1e-9 leaves room for summation order."""
     torch = pytest.importorskip("torch")
+    from tests.torch_networks import module, sgd
+
     graph, loss, logits = NETS[name]()
     step_graph = training_graph(graph, loss, optimizer=("sgd", SGD), outputs={"logits": logits})
     assert verify(step_graph) == []

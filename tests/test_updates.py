@@ -20,7 +20,7 @@ from netdsl.plan.planner import plan_graph
 from netdsl.reference import ReferenceStep
 from netdsl.updates import Group, UpdateRule, first_averages, require_match
 from netdsl.weights.initialize import initial_parameters
-from tests.networks import NETS, NetBuilder, batches, module
+from tests.networks import NETS, NetBuilder, batches
 
 STEPS = 12
 Array = np.ndarray[Any, Any]
@@ -51,6 +51,8 @@ def counters(rate: float, number: int) -> dict[str, Array]:
 def twin_of(name: str, params: Mapping[str, Array]) -> Any:
     """The network in PyTorch, float64, with these weights."""
     import torch
+
+    from tests.torch_networks import module
 
     twin = module(name).double()
     twin.load_state_dict({k: torch.tensor(params[k]) for k in twin.state_dict() if k in params}, strict=False)

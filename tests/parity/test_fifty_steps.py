@@ -21,7 +21,7 @@ from netdsl.plan.executor import Executor
 from netdsl.plan.planner import plan_graph
 from netdsl.reference import ReferenceStep
 from netdsl.weights.initialize import initial_parameters
-from tests.networks import NETS, batches, module, sgd
+from tests.networks import NETS, batches
 
 torch = pytest.importorskip("torch")
 
@@ -43,6 +43,8 @@ def cpu(graph: Graph, parameters: Parameters, name: str = "cpu", threads: int = 
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("make", [reference, cpu], ids=["reference", "cpu"])
 def test_losses_follow_the_library(name: str, make: Any) -> None:
+    from tests.torch_networks import module, sgd
+
     graph, loss, logits = NETS[name]()
     step_graph = training_graph(graph, loss, optimizer=("sgd", SGD))
     parameters = initial_parameters(step_graph.params, SEEDS[name])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_nets import REFERENCE, colour_data, colour_recipe
+from training_nets import REFERENCE, acting_at, colour_data, colour_recipe
 
 from netdsl.data import ArraySplit
 from netdsl.data.prepare import Prepared
@@ -105,17 +105,7 @@ def test_two_and_two_epochs_are_four(tmp_path: Path) -> None:
 
 def interrupted_after(steps: int) -> Compiler:
     """Sends this process SIGINT during step number ``steps``, as Ctrl-C would."""
-
-    class Interrupting(ReferenceStep):
-        count = 0
-
-        def step(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-            Interrupting.count += 1
-            if Interrupting.count == steps:
-                os.kill(os.getpid(), signal.SIGINT)
-            return super().step(inputs)
-
-    return Compiler(lambda graph, parameters, batch: Interrupting(graph, parameters, np.float32), REFERENCE.inference)
+    return acting_at(steps, lambda: os.kill(os.getpid(), signal.SIGINT))
 
 
 @pytest.mark.parametrize("steps", [1, 8, 12])

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from test_loop import assert_same_training, made, train
-from training_nets import REFERENCE, colour_data, colour_recipe
+from training_nets import REFERENCE, acting_at, colour_data, colour_recipe
 
 from netdsl.cli.main import run
-from netdsl.reference import ReferenceStep
 from netdsl.train.checkpoint import load_checkpoint
 from netdsl.train.loop import Compiler, Loop
 from netdsl.train.saving import Saving
@@ -31,16 +28,10 @@ class Killed(BaseException):
 
 
 def killed_at(step: int) -> Compiler:
-    class Dying(ReferenceStep):
-        count = 0
+    def end() -> None:
+        raise Killed
 
-        def step(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-            Dying.count += 1
-            if Dying.count == step:
-                raise Killed
-            return super().step(inputs)
-
-    return Compiler(lambda graph, parameters, batch: Dying(graph, parameters, np.float32), REFERENCE.inference)
+    return acting_at(step, end)
 
 
 def test_what_was_saved_in_the_middle_of_an_epoch_goes_on_bit_for_bit(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -80,3 +80,18 @@ def reference(graph: Graph, parameters: Mapping[str, Any], batch: int) -> Refere
 
 
 REFERENCE = Compiler(reference, reference)
+
+
+def acting_at(step: int, act: Callable[[], None]) -> Compiler:
+    """As `REFERENCE`, with something that happens before step number ``step`` is taken, counted from 1."""
+
+    class Acting(ReferenceStep):
+        count = 0
+
+        def step(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+            Acting.count += 1
+            if Acting.count == step:
+                act()
+            return super().step(inputs)
+
+    return Compiler(lambda graph, parameters, batch: Acting(graph, parameters, np.float32), REFERENCE.inference)
