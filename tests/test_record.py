@@ -9,7 +9,7 @@ from dataclasses import FrozenInstanceError, asdict, field, fields, replace
 
 import pytest
 
-from netdsl.record import record
+from netdsl.record import record, struct
 
 
 @record
@@ -105,3 +105,30 @@ class _Rule:
 def test_a_function_as_default_is_a_field_and_no_method() -> None:
     assert _Rule().apply(3) == _Rule(_twice).apply(3) == 6
     assert replace(_Rule()).apply(3) == 6 and _Rule() == _Rule(_twice)
+
+
+@struct
+class Often:
+    """Made often."""
+
+    x: int
+    y: tuple[int, ...] = ()
+
+
+@struct(eq=False)
+class Apart:
+    """Compared by identity."""
+
+    x: int
+
+
+def test_structs_are_small_and_compared_by_their_fields() -> None:
+    pair = Often(1, (2,))
+    assert (pair, hash(pair)) == (Often(x=1, y=(2,)), hash(Often(1, (2,)))) and pair != Often(1)
+    assert repr(pair) == "Often(x=1, y=(2,))" and replace(pair, x=3) == Often(3, (2,))
+    assert not hasattr(pair, "__dict__")
+    assert pickle.loads(pickle.dumps(pair)) == copy.copy(pair) == pair
+
+
+def test_structs_without_equality_are_told_apart() -> None:
+    assert Apart(1) != Apart(1) and len({Apart(1), Apart(1)}) == 2

@@ -9,19 +9,18 @@ Araujo, Norris and Sim, "Computing receptive fields of convolutional neural netw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from netdsl.diagnostics import Code, Diagnostic, Label, Level
 from netdsl.ir.graph import Graph, Node, Value
 from netdsl.ops.base import POINTWISE, AxisMap, Call, ReceptiveRule, get
-from netdsl.record import record
+from netdsl.record import record, struct
 from netdsl.source import Span
 
 AXES = ("height", "width")
 
 
-@dataclass(frozen=True)
+@struct
 class Extent:
     """The field along one axis, in pixels of the input.
 

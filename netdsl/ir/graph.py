@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from netdsl.ir.scalar import Expr
 from netdsl.ir.types import TensorType
-from netdsl.record import record
+from netdsl.record import record, struct
 from netdsl.source import Span
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Node:
         return f"<{self.op} {self.name}>"
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@struct(eq=False)
 class Value:
     """Result number ``index`` of ``node``; only the node makes them, so they are compared by identity."""
 
@@ -85,6 +85,10 @@ class Value:
     @property
     def name(self) -> str:
         return self.node.name if len(self.node.types) == 1 else f"{self.node.name}.{self.index}"
+
+
+Uses: TypeAlias = dict[Value, list[tuple[Node, int]]]
+"""Readers of values, as (node, operand number)."""
 
 
 @dataclass(eq=False, repr=False)
@@ -128,9 +132,9 @@ class Graph:
         yield from self.outputs.values()
         yield from self.updates.values()
 
-    def uses(self) -> dict[Value, list[tuple[Node, int]]]:
+    def uses(self) -> Uses:
         """Readers of every value as (node, operand number); values nobody reads are absent."""
-        table: dict[Value, list[tuple[Node, int]]] = {}
+        table: Uses = {}
         for node in self.nodes:
             for position, value in enumerate(node.inputs):
                 table.setdefault(value, []).append((node, position))

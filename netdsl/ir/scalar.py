@@ -10,18 +10,18 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
 from netdsl import numpy_on_use as np
+from netdsl.record import struct
 
 UNARY = ("neg", "exp", "log", "tanh", "sigmoid", "sqrt", "abs")
 BINARY = ("add", "sub", "mul", "div", "max", "min")
 COMPARE = ("gt", "ge", "lt", "le", "eq")
 
 
-@dataclass(frozen=True)
+@struct
 class Expr:
     """Base of all expression nodes; the operators build trees."""
 
@@ -57,7 +57,7 @@ class Expr:
         return ()
 
 
-@dataclass(frozen=True)
+@struct
 class Var(Expr):
     """The op's operand number ``index``."""
 
@@ -67,7 +67,7 @@ class Var(Expr):
         return f"x{self.index}"
 
 
-@dataclass(frozen=True)
+@struct
 class Const(Expr):
     """A number."""
 
@@ -77,7 +77,7 @@ class Const(Expr):
         return f"{self.value:.9g}"
 
 
-@dataclass(frozen=True)
+@struct
 class Unary(Expr):
     """One of ``UNARY``."""
 
@@ -92,7 +92,7 @@ class Unary(Expr):
         return f"{self.op}({self.x})"
 
 
-@dataclass(frozen=True)
+@struct
 class Binary(Expr):
     """One of ``BINARY``."""
 
@@ -108,7 +108,7 @@ class Binary(Expr):
         return f"{self.op}({self.x}, {self.y})"
 
 
-@dataclass(frozen=True)
+@struct
 class Select(Expr):
     """``x if a <compare> b else y``; a comparison with NaN is false."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
+
+from netdsl.record import struct
 
 
 class DType(Enum):
@@ -14,7 +15,7 @@ class DType(Enum):
     I32 = "i32"
 
 
-@dataclass(frozen=True)
+@struct
 class TensorType:
     """Shape and element type of a value.
 

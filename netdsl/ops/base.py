@@ -7,7 +7,7 @@ manual entry. Shapes exclude the batch axis; run-time arrays of batched values h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
@@ -17,7 +17,7 @@ from netdsl import numpy_on_use as np
 from netdsl.diagnostics import Code
 from netdsl.ir.scalar import Expr
 from netdsl.ir.types import DType, TensorType
-from netdsl.record import record
+from netdsl.record import record, struct
 
 if TYPE_CHECKING:
     from netdsl.ir.builder import GraphBuilder
@@ -182,7 +182,7 @@ ReceptiveRule = tuple[AxisMap, AxisMap]
 POINTWISE: ReceptiveRule = (AxisMap.identity(), AxisMap.identity())
 
 
-@dataclass(frozen=True)
+@struct
 class Call:
     """One use of an op: its arguments (resolved) and the types around it."""
 

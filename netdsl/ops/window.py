@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from netdsl.diagnostics import Code
 from netdsl.ir.types import TensorType
 from netdsl.ops.base import Attrs, AxisMap, OpWarning, ReceptiveRule, ShapeError
 from netdsl.ops.pointwise import require_axes
+from netdsl.record import struct
 
 MAX_ELEMENTS = 2**31 - 1
 """Elements of one sample of a tensor; kernels index with 32 bits."""
@@ -18,7 +18,7 @@ SAME_WORDS = ("same", "same_upper", "same_lower")
 AXIS_NAMES = ("height", "width")
 
 
-@dataclass(frozen=True)
+@struct
 class Window:
     """A window of ``kernel`` taps ``dilation`` apart, moved by ``stride`` over ``length`` positions."""
 

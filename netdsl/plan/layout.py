@@ -8,11 +8,11 @@ produces a value writes them, so a padded convolution reads its zeros like any o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from netdsl import numpy_on_use as np
 from netdsl.ir.types import TensorType
+from netdsl.record import struct
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Halo = tuple[int, int, int, int]
@@ -42,7 +42,7 @@ def widest(first: Halo, second: Halo) -> Halo:
     )
 
 
-@dataclass(frozen=True)
+@struct
 class Blocked:
     """A blocked layout; strides are in elements (4 bytes each) and may be those of a larger buffer."""
 
