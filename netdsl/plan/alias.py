@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
-from netdsl.ir.graph import Graph, Node, Value
+from netdsl.ir.graph import Graph, Node, Uses, Value
 from netdsl.ir.repeats import origin_of
 from netdsl.plan.layout import Halo, canonical
 from netdsl.plan.packing import Packing
@@ -19,8 +19,8 @@ Halos = Mapping[tuple[str, int], Halo]
 
 def share_storage(
     graph: Graph,
+    uses: Uses,
     nodes: Sequence[Node],
-    load_time: set[int],
     packing: Packing,
     target: PlanTarget,
     batch: int,
@@ -35,7 +35,7 @@ def share_storage(
     With ``halos`` every value has the halo given there for it, or for the node that its node repeats, and only those
     with equal ones are merged.
     """
-    sharing = _Sharing(graph, nodes, load_time, packing, target, batch, halos)
+    sharing = _Sharing(graph, uses, nodes, packing, target, batch, halos)
     sharing.create()
     for node in nodes:
         if node.epilogue is None:
@@ -49,8 +49,8 @@ class _Sharing:
     """The slots while they are made and merged."""
 
     graph: Graph
+    uses: Uses
     nodes: Sequence[Node]
-    load_time: set[int]
     packing: Packing
     target: PlanTarget
     batch: int
@@ -58,17 +58,17 @@ class _Sharing:
     slots: dict[Value, Slot] = field(default_factory=dict)
 
     def create(self) -> None:
-        uses = self.graph.uses()
         for node in self.graph.inputs:
-            self.slots[node.output] = self._slot(node.output, self._input_block(node.output, uses))
+            self.slots[node.output] = self._slot(node.output, self._input_block(node.output))
         for node in self.nodes:
             for value in node.outputs:
                 if self.packing.get(value) is None:
                     self.slots[value] = self._slot(value, self.target.block)
         for node in self.nodes:
             for operand, value in enumerate(node.inputs):
-                if value in self.slots:
-                    self.slots[value].widen(self.target.halo(node, operand))
+                slot = self.slots.get(value)
+                if slot is not None and any(halo := self.target.halo(node, operand)):
+                    slot.widen(halo)
         if self.halos is not None:
             for value, slot in self.slots.items():
                 slot.widen(self.halos[origin_of(value)])
@@ -76,9 +76,9 @@ class _Sharing:
     def _slot(self, value: Value, block: int) -> Slot:
         return Slot.of(value.type, self.batch, block)
 
-    def _input_block(self, value: Value, uses: dict[Value, list[tuple[Node, int]]]) -> int:
+    def _input_block(self, value: Value) -> int:
         channels = canonical(value.type.shape)[0]
-        readers = uses.get(value, [])
+        readers = self.uses.get(value, [])
         narrow = channels < self.target.block and readers and value not in self.graph.outputs.values()
         if narrow and all(self.target.narrow(node, operand) for node, operand in readers):
             return channels

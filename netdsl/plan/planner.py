@@ -127,6 +127,8 @@ class _Planner:
     drafts: list[Draft] = field(default_factory=list)
     weights: list[ResidentWeight] = field(default_factory=list)
     weights_size: int = 0
+    owners: dict[int, Slot | Packed] = field(default_factory=dict)
+    """What steps use of the arena, by identity, in the order of first use."""
 
     def run(self) -> Plan:
         self.draft()
@@ -140,13 +142,13 @@ class _Planner:
         self.target = self.target.for_graph(self.graph, self.load_time, batch=self.batch, threads=self.threads)
         self.nodes = [node for node in self.nodes if id(node) not in self.load_time]
         self.packed = packed_layouts(self.graph, self.nodes, self.load_time, self.target, self.batch)
+        self.uses = self.graph.uses()
         self.decided = self._decided_before()
         halos = None if self.decided is None else self.decided.halos
-        self.slots = share_storage(self.graph, self.nodes, self.load_time, self.packed, self.target, self.batch, halos)
+        self.slots = share_storage(self.graph, self.uses, self.nodes, self.packed, self.target, self.batch, halos)
         self.places: dict[Value, Place] = dict(self.slots)
         self.converted: dict[tuple[Value, Layout | None], Place] = {}
         self.resident: dict[tuple[Value, Layout], ResidentWeight] = {}
-        self.uses = self.graph.uses()
         self.latest: Node | None = None
         self.input_index = {node.name: index for index, node in enumerate(self.graph.inputs)}
         self._place_parameters()
@@ -171,14 +173,18 @@ class _Planner:
 
     # -- places ----------------------------------------------------------------------------
 
-    def _resident(self, value: Value, layout: Layout, trainable: bool = False) -> ResidentWeight:
+    def _resident(self, value: Value, layout: Layout) -> ResidentWeight:
+        """A weight that stays as it is, in this layout."""
         key = (value, layout)
         if key not in self.resident:
-            weight = ResidentWeight(value.name, self.weights_size, layout, value.type, trainable)
-            self.resident[key] = weight
-            self.weights.append(weight)
-            self.weights_size += -(-layout.size // self.target.alignment) * self.target.alignment
+            self.resident[key] = self._new_weight(value, layout)
         return self.resident[key]
+
+    def _new_weight(self, value: Value, layout: Layout, trainable: bool = False) -> ResidentWeight:
+        weight = ResidentWeight(value.name, self.weights_size, layout, value.type, trainable)
+        self.weights.append(weight)
+        self.weights_size += -(-layout.size // self.target.alignment) * self.target.alignment
+        return weight
 
     def _blocked(self, type: TensorType) -> Blocked:
         return Blocked.of(type, self.batch, self.target.block)
@@ -189,7 +195,7 @@ class _Planner:
             return
         for node in self.graph.params:
             layout = self.packed.get(node.output) or self._blocked(node.output.type)
-            self.places[node.output] = self._resident(node.output, layout, bool(node.attrs.get("trainable", True)))
+            self.places[node.output] = self._new_weight(node.output, layout, bool(node.attrs.get("trainable", True)))
 
     def _redirect_updates(self) -> None:
         """Let a parameter's new value be written over the old one where every reader has finished by then."""
@@ -200,11 +206,9 @@ class _Planner:
             param = params[name]
             writer = position.get(id(value.node), -1)
             readers = [position[id(reader)] for reader, _ in self.uses.get(param, []) if id(reader) in position]
-            home = self.places[param]
-            own_layout = self.packed.get(value) or self._blocked(value.type)
-            safe = any(operand == param for operand in value.node.inputs) and max(readers, default=-1) <= writer
-            if safe and isinstance(home, ResidentWeight) and home.layout == own_layout:
-                self.places[value] = home
+            safe = param in value.node.inputs and max(readers, default=-1) <= writer
+            if safe and self.packed.get(value) == self.packed.get(param):
+                self.places[value] = self.places[param]
             else:
                 self.pending_updates.append((param, value))
 
@@ -214,7 +218,7 @@ class _Planner:
         if id(value.node) in self.load_time:
             return self._resident(value, wanted or self._blocked(value.type))
         home = self._home(value)
-        if _layout(home) == wanted or (wanted is None and not _is_packed(home)):
+        if not _is_packed(home) if wanted is None else _layout(home) == wanted:
             return home
         if reader is not None and reader.repeats is not None:
             return self._convert(value, home, wanted)
@@ -224,11 +228,9 @@ class _Planner:
         return self.converted[key]
 
     def _home(self, value: Value) -> Place:
-        if value not in self.places:
-            if value.node.op == "input":
-                raise KeyError(value.name)
-            self.places[value] = self._fresh(value)
-        place = self.places[value]
+        place = self.places.get(value)
+        if place is None:
+            place = self.places[value] = self._fresh(value)
         if value.node.op == "input" and (value, None) not in self.converted:
             self.converted[value, None] = place
             source = View(
@@ -281,9 +283,11 @@ class _Planner:
         time = len(self.drafts)
         self.drafts.append(draft)
         self.latest = None
-        for item in (*draft.inputs, *draft.outputs, *((draft.scratch,) if draft.scratch else ())):
-            if isinstance(item, Slot | Packed):
+        for item in (*draft.inputs, *draft.outputs, draft.scratch):
+            if isinstance(item, (Slot, Packed)):
                 item.touch(time)
+                owner = item.root if isinstance(item, Slot) else item
+                self.owners[id(owner)] = owner
 
     def _draft_node(self, node: Node) -> None:
         wanted = [self._wanted(node, operand) for operand in range(len(node.inputs))]
@@ -320,13 +324,14 @@ class _Planner:
         if self.decided is not None and node.name not in self.decided.joined:
             return False
         value = self.latest.output
-        kept = value in self.graph.outputs.values() or value in self.graph.updates.values()
-        return self.uses.get(value) == [(node, 0)] and not kept and self.target.joins(self.latest, node)
+        if self.uses.get(value) != [(node, 0)] or not self.target.joins(self.latest, node):
+            return False
+        return value not in self.graph.outputs.values() and value not in self.graph.updates.values()
 
     def _extend_operands(self) -> None:
         """Let what the last step but one reads live through the last."""
         for item in self.drafts[-2].inputs:
-            if isinstance(item, Slot | Packed):
+            if isinstance(item, (Slot, Packed)):
                 item.touch(len(self.drafts) - 1)
 
     def _wanted(self, node: Node, operand: int) -> WeightLayout | None:
@@ -394,16 +399,9 @@ class _Planner:
 
     def place_arena(self) -> tuple[dict[int, int], int]:
         """Offsets by identity of the slot or buffer, and the arena's size."""
-        owners: dict[int, Slot | Packed] = {}
-        for draft in self.drafts:
-            for item in (*draft.inputs, *draft.outputs, draft.scratch):
-                if isinstance(item, Slot):
-                    owners[id(item.root)] = item.root
-                elif isinstance(item, Packed):
-                    owners[id(item)] = item
         intervals = {
             ident: Interval(owner.elements() if isinstance(owner, Slot) else owner.size, owner.first, owner.last)
-            for ident, owner in owners.items()
+            for ident, owner in self.owners.items()
         }
         arena = place(list(intervals.values()), self.target.alignment)
         return {ident: interval.offset for ident, interval in intervals.items()}, arena
@@ -440,12 +438,7 @@ class _Planner:
 
 
 def _layout(place: Place) -> Layout | None:
-    match place:
-        case Slot():
-            return None
-        case Packed() | ResidentWeight() | View():
-            return place.layout
-    raise TypeError(place)
+    return None if isinstance(place, Slot) else place.layout
 
 
 def _is_packed(place: Place) -> bool:
