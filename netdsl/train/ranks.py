@@ -205,7 +205,7 @@ def here() -> Ranks:
         raise UserError.of(
             Code.BAD_OPTION,
             f"{started} processes were started together, but mpi4py finds {MPI.COMM_WORLD.Get_size()}",
-            notes=(MPI.Get_library_version().splitlines()[0],),
+            notes=(MPI.Get_library_version().splitlines()[0].strip("\0 "),),
             help="start them with the `mpiexec` of the MPI library that mpi4py uses",
         )
     return Several(MPI)

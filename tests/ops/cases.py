@@ -97,6 +97,9 @@ def norms_and_losses() -> list[Case]:
     return [
         Case("bn_train", [t(17, 3, 2), *[w(17)] * 4], {"eps": 1e-3}, {4: (0.5, 2.0)}),
         Case("bn_train", [t(3, 5, 4), *[w(3)] * 4], {"momentum": 0.3}, {4: (0.5, 2.0)}),
+        Case("bn_apply", [t(17, 3, 2), *[w(17)] * 4], {}, {4: (0.5, 2.0)}),
+        Case("bn_shared", [t(17, 3, 2), *[w(17)] * 4], {"count": 24}, {4: (0.5, 2.0)}),
+        *(Case(f"rank_sum_{end}", [w(17, 3)], {"number": 2}) for end in ("begin", "end")),
         Case("bn_train_grad", [t(17, 3, 2), t(17, 3, 2), w(17), w(17), w(17)], {}, {4: (0.5, 2.0)}),
         *(
             Case(op, [t(17, 2, 3)] * count, {"size": 5, "alpha": 0.9, "k": 1.5})

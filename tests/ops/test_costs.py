@@ -16,8 +16,10 @@ from tests.ops.cases import CASES, COUNTER, NUMBER, geometry, labels, t, w
 MOVING = {
     "concat", "crop", "dropout", "flatten", "identity", "pad", "pad_channels", "reshape", "slice", "upsample",
     "weight_reshape", "weight_concat", "weight_spread", "weight_response", "compose_weights",
+    "rank_sum_begin", "rank_sum_end",
 }  # fmt: skip
-"""Ops that may do no arithmetic in a run: they move numbers (upsample if not bilinear), or are done at load."""
+"""Ops that may do no arithmetic in a run: they move numbers (upsample if not bilinear), are done at load, or elsewhere:
+MPI adds."""
 
 
 def call_of(op: str, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Call:
@@ -49,6 +51,8 @@ COUNTED = [
     ("dropout_apply", [M, COUNTER, COUNTER], {"p": 0.5, "salt": 1}, 0, ELEMENTS),
     ("map", [M, w(5)], {"expr": exp(Var(1)) * Var(0) + exp(Var(1))}, 0, 5 + 2 * ELEMENTS),  # one exp, not two
     ("bn_train", [M, w(5), w(5), w(5), w(5)], {}, 0, 7 * ELEMENTS),
+    ("bn_apply", [M, w(5), w(5), w(5), w(5)], {}, 0, 3 * ELEMENTS),
+    ("bn_shared", [M, w(5), w(5), w(5), w(5)], {"count": 84}, 0, 3 * ELEMENTS + 5),  # a product once a channel
     ("bn_train_grad", [M, M, w(5), w(5), w(5)], {}, 0, 9 * ELEMENTS),
     ("lrn", [M], {"size": 5}, 0, (1 + 4 + 2 + 2) * ELEMENTS),
     ("lrn_grad", [M, M], {"size": 5}, 0, (5 + 2 + 1 + 3 + 4 + 3) * ELEMENTS),

@@ -15,6 +15,11 @@ def test_every_op_has_a_case() -> None:
     assert {case.op for case in CASES} == set(all_ops())
 
 
-@pytest.mark.parametrize("case", [case for case in DIFFERENTIABLE if case.op != "dropout_apply"], ids=str)
+ELSEWHERE = {"dropout_apply", "bn_shared"}
+"""Their rules are no derivatives of what they compute alone; see tests/ops/test_dropout.py, and
+tests/train/test_divided_steps.py for the comparison with the batch normalization of one process."""
+
+
+@pytest.mark.parametrize("case", [case for case in DIFFERENTIABLE if case.op not in ELSEWHERE], ids=str)
 def test_gradient(case: Case) -> None:
     check_differences(OneOp(case.op, case.types, case.attrs), case.arrays())
