@@ -14,8 +14,9 @@ from netdsl.data.base import Float32Array
 from netdsl.data.picture import read_picture
 from netdsl.data.prepare import Preparation
 from netdsl.data.trim import trimmed
-from netdsl.diagnostics import Code, Diagnostic, Level, NumericFailure, UserError
+from netdsl.diagnostics import Code, Diagnostic, Level, UserError
 from netdsl.ir.graph import Graph, Value
+from netdsl.metrics import probabilities
 from netdsl.plan.executor import Executor
 from netdsl.train.ranks import ONE, Ranks
 
@@ -71,20 +72,6 @@ def class_scores(graph: Graph) -> Value:
     )
 
 
-def probabilities(scores: NDArray[Any], op: str) -> NDArray[np.float64]:
-    """[N, C] probabilities from what ``op`` gave: a softmax as it is, a log_softmax exponentiated, and
-    anything else (logits) through a softmax."""
-    values = scores.reshape(len(scores), -1).astype(np.float64)
-    if not np.isfinite(values).all() and op != "log_softmax":
-        raise NumericFailure.of(Code.NOT_FINITE, "the network's scores are not finite numbers")
-    if op == "softmax":
-        return values
-    if op == "log_softmax":
-        return np.exp(values)
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
 class Predictor:
     """A trained net ready to look at pictures."""
 
@@ -134,7 +121,7 @@ class Predictor:
         filled = np.resize(images, (self._batch, *images.shape[1:]))
         outputs: Mapping[str, NDArray[Any]] = self._executor.step({self._image_input: filled})
         name, op = self._scores
-        return probabilities(outputs[name][: len(images)], op)
+        return probabilities(outputs[name][: len(images)].reshape(len(images), -1), op)
 
     def _prepare(self, image: Float32Array) -> Float32Array:
         image = np.float32(1) - image if self._invert else image

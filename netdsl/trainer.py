@@ -113,28 +113,17 @@ class Trainer:
     ) -> None:
         _check_ranks(ranks, nan_check or replay, looks)
         seed = whole("seed", seed, least=0)
-        epochs = None if epochs is None else whole("epochs", epochs)
-        batch = None if batch is None else whole("batch", batch)
-        threads = None if threads is None else whole("threads", threads, most=driver.MAX_THREADS)
-        memory = None if memory is None else whole("memory", memory, most=2**63 - 1)
-        workers = None if workers is None else whole("workers", workers, most=MOST_WORKERS)
+        epochs, batch = _whole("epochs", epochs), _whole("batch", batch)
+        threads = _whole("threads", threads, driver.MAX_THREADS)
+        memory, workers = _whole("memory", memory, 2**63 - 1), _whole("workers", workers, MOST_WORKERS)
         self.model = _model_of(model)
         self.data = open_data(data) if isinstance(data, str) else data
         self.recipe = _with_rule(recipe_of(self.model, batch=batch, epochs=epochs), freeze, rates or {})
         start, self.transfer = _beginning(self.model, self.recipe, weights, initial)
-        name = run_name(self.model.name)
-        checkpoint: Checkpoint | None = None
         self._command = tuple(command)
         self.inspects = looks is not None
-        if replay:
-            self.run = RunDirectory.with_failure(Path(out) if out is not None else RunDirectory.newest(RUNS, name))
-            checkpoint = load_checkpoint(self.run.failed)
-        elif resume:
-            self.run = RunDirectory.open(Path(out) if out is not None else RunDirectory.newest(RUNS, name))
-            checkpoint = load_checkpoint(self.run.last)
-        else:
-            self.run = RunDirectory.new(Path(out)) if out is not None else RunDirectory.fresh(RUNS, name)
-        self.run = RunDirectory(ranks.from_leader(self.run.path))
+        run, checkpoint = _run_of(run_name(self.model.name), None if out is None else Path(out), resume, replay)
+        self.run = RunDirectory(ranks.from_leader(run.path))
         self._ranks = ranks
         threads = threads if threads is not None else ranks.threads(driver.usable_cores())
         self._loop = Loop(
@@ -228,6 +217,20 @@ def rate_curve(
     recipe = recipe_of(model, batch=batch)
     start = load_trained(model, weights).parameters if weights is not None else None
     return find_rate(recipe, data, compiler_for(build), seed=seed, low=low, high=high, updates=updates, weights=start)
+
+
+def _whole(name: str, value: int | None, most: int = 2**31 - 1) -> int | None:
+    """As `netdsl.api.whole`; None for what is not said."""
+    return None if value is None else whole(name, value, most=most)
+
+
+def _run_of(name: str, out: Path | None, resume: bool, replay: bool) -> tuple[RunDirectory, Checkpoint | None]:
+    """The run directory, and where the training stands in it if it goes on. Raises UserError."""
+    if replay or resume:
+        path = out if out is not None else RunDirectory.newest(RUNS, name)
+        run = RunDirectory.with_failure(path) if replay else RunDirectory.open(path)
+        return run, load_checkpoint(run.failed if replay else run.last)
+    return (RunDirectory.new(out) if out is not None else RunDirectory.fresh(RUNS, name)), None
 
 
 def _check_ranks(ranks: Ranks, watches: bool, looks: Looks | None) -> None:

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from netdsl.data.base import Data
 from netdsl.data.targets import class_names
-from netdsl.metrics import confusion_matrix
+from netdsl.metrics import confusion_matrix, probabilities
 from netdsl.train.ranks import Ranks
 from netdsl.train.recipe import Metric, Recipe
-from netdsl.train.together import probabilities_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Answers:
         self.confusion += confusion_matrix(scores, labels, len(self.names), metric.ignore)
         if metric.kind != "top":
             return
-        found = probabilities_of(scores, metric).reshape(len(labels), -1)
+        found = probabilities(scores, metric.value.node.op).reshape(len(labels), -1)
         taken = found.argmax(axis=1)
         for place in np.flatnonzero(taken != labels).tolist():
             probability = float(found[place, taken[place]])

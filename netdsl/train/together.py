@@ -14,11 +14,11 @@ from netdsl.data.base import Data
 from netdsl.data.batches import evaluation_batches
 from netdsl.data.prepare import Preparation, Prepared
 from netdsl.data.views import margin_for, views
-from netdsl.diagnostics import Code, NumericFailure, UserError
-from netdsl.metrics import confusion_matrix
+from netdsl.diagnostics import Code, UserError
+from netdsl.metrics import confusion_matrix, probabilities
 from netdsl.train.evaluate import MakeExecutor, added_up, measure
 from netdsl.train.ranks import ONE, Ranks, sequence_of
-from netdsl.train.recipe import Metric, Recipe
+from netdsl.train.recipe import Recipe
 from netdsl.train.split_loss import split_loss
 
 Array = NDArray[Any]
@@ -108,7 +108,7 @@ class Together:
                 window = view.of(pictures, preparation.height, preparation.width)
                 outputs = executor.step({image_input: window})
                 for metric in self._metrics:
-                    found = probabilities_of(outputs[self._names[metric.value]], metric)
+                    found = probabilities(outputs[self._names[metric.value]], metric.value.node.op)
                     sums[metric.name] = sums[metric.name] + found if metric.name in sums else found
         return {name: total / (len(self._members) * len(self._views)) for name, total in sums.items()}
 
@@ -116,17 +116,3 @@ class Together:
 def _enlarged(preparation: Preparation, crops: int) -> Preparation:
     """With the margin that the looks need."""
     return replace(preparation, margin=margin_for(crops, preparation.height, preparation.margin))
-
-
-def probabilities_of(scores: Array, metric: Metric) -> Array:
-    """[N, C, ...] in float64, from what the metric's scores are: a softmax, a log_softmax, or logits."""
-    values = scores.astype(np.float64)
-    op = metric.value.node.op
-    if not np.isfinite(values).all() and op != "log_softmax":
-        raise NumericFailure.of(Code.NOT_FINITE, "the network's scores are not finite numbers")
-    if op == "softmax":
-        return values
-    if op == "log_softmax":
-        return np.exp(values)
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
