@@ -97,7 +97,7 @@ class Several(Ranks):
     def __init__(self, mpi: Any) -> None:
         self.world = mpi.COMM_WORLD
         self.number, self.count = self.world.Get_rank(), self.world.Get_size()
-        self._sums = self.world.Dup()  # used by the thread that adds up, and by nothing else
+        self.sums = self.world.Dup()  # used by the thread that adds up, and by nothing else
         self.endings = self.world.Dup()
         """For telling each other of an end."""
         self._near = self.world.Split_type(mpi.COMM_TYPE_SHARED)
@@ -117,7 +117,7 @@ class Several(Ranks):
 
         if not hasattr(executor, "connect"):
             raise UserError.of(Code.BAD_OPTION, "this target cannot train with several processes")
-        cast("Shareable", executor).connect(Exchange(self._sums))
+        cast("Shareable", executor).connect(Exchange(self.sums))
 
     def share(self, whole: int, counted: Counted, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if counted is None:
