@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
-from netdsl.record import record
+from netdsl.record import record, struct
 
 
 @record(eq=False)
@@ -50,7 +50,7 @@ class Source:
         return f"Source({self.name!r})"
 
 
-@dataclass(frozen=True)
+@struct
 class Span:
     """Characters ``start`` up to (not including) ``end`` of a source."""
 

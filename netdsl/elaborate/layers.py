@@ -16,12 +16,12 @@ from netdsl.ir.graph import Node, Value
 from netdsl.ir.scalar import Expr, Var
 from netdsl.ir.types import TensorType
 from netdsl.ops import base as ops
-from netdsl.record import record
+from netdsl.record import struct
 from netdsl.source import Span
 from netdsl.syntax import tree
 
 
-@record
+@struct
 class Place:
     """The full name of a layer or block instance, and the path of its weights."""
 

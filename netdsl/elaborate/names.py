@@ -7,9 +7,9 @@ of that kind in the same scope (``conv1``, ``bn2``), so that naming one layer re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from netdsl.record import record
+from netdsl.record import record, struct
 
 
 @record(frozen=False)
@@ -46,7 +46,7 @@ class Numbering:
         return str(self.position - 1)
 
 
-@dataclass(frozen=True)
+@struct
 class Spot:
     """Where the next thing made gets its name: said by ``as``, by a position, or by its kind."""
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from netdsl.ir.graph import Value
 from netdsl.ir.types import TensorType
-from netdsl.record import record
+from netdsl.record import record, struct
 from netdsl.source import Span
 
 if TYPE_CHECKING:
     from netdsl.elaborate.calls import Prepared
 
 
-@dataclass(frozen=True, slots=True)
+@struct
 class Tensor:
     """A value of the graph, and the text that made it."""
 

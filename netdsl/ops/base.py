@@ -124,7 +124,7 @@ class Traffic:
     writes: tuple[int, ...]
 
 
-@record
+@struct
 class Init:
     """How a parameter starts: zeros, ones, constant, normal, uniform, he, xavier or lecun.
 
@@ -137,7 +137,7 @@ class Init:
     fan_out: int = 1
 
 
-@record
+@struct
 class ParamSpec:
     """A parameter an op owns; becomes one more operand, after those given in the file."""
 
@@ -148,7 +148,7 @@ class ParamSpec:
     decay: bool = True
 
 
-@record
+@struct
 class AxisMap:
     """Which input indices an output index depends on along one axis.
 

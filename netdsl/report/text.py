@@ -105,7 +105,8 @@ def row_cells(row: Row) -> tuple[str, ...]:
 def _field_cells(row: Row) -> tuple[str, str, str]:
     if row.field is None:
         return "", "", ""
-    vertical, horizontal = row.field.height, row.field.width
+    vertical = row.field.height
+    horizontal = vertical if row.field.rows is row.field.cols else row.field.width
     return (
         _axes(vertical.size, horizontal.size),
         _axes(vertical.jump, horizontal.jump),
@@ -115,7 +116,7 @@ def _field_cells(row: Row) -> tuple[str, str, str]:
 
 def _axes(vertical: Fraction, horizontal: Fraction) -> str:
     text = number_text(vertical)
-    return text if vertical == horizontal else f"{text}x{number_text(horizontal)}"
+    return text if vertical is horizontal or vertical == horizontal else f"{text}x{number_text(horizontal)}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:
