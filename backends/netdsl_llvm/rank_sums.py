@@ -23,9 +23,9 @@ small enough that the first one is on its way while most of the backward pass is
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
 
 
-def begins(plan: Plan) -> list[Step]:
-    """The steps that hand a value over, in their order."""
-    return [step for step in plan.steps if step.op == "rank_sum_begin"]
+def shares(plan: Plan) -> bool:
+    """Whether code of the plan calls the function."""
+    return any(step.op in ("rank_sum_begin", "rank_sum_end") for step in plan.steps)
 
 
 def groups_of(plan: Plan) -> list[list[Step]]:
@@ -38,7 +38,7 @@ def groups_of(plan: Plan) -> list[list[Step]]:
                 groups.append([])
             groups[-1].append(step)
             elements += step.input_types[0].elements
-        waits = step.op == "rank_sum_end" and any(step.attrs == begun.attrs for begun in groups[-1])
+        waits = step.op == "rank_sum_end" and any(step.attrs == begun.attrs for group in groups[-1:] for begun in group)
         if elements >= GROUP_ELEMENTS or waits:
             elements = 0
     return groups

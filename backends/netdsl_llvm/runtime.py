@@ -30,7 +30,7 @@ from netdsl_llvm.entry import (
 from netdsl_llvm.memory import aligned_zeros
 from netdsl_llvm.packing import pack
 from netdsl_llvm.pool import process_pool
-from netdsl_llvm.rank_sums import RankSums, begins
+from netdsl_llvm.rank_sums import RankSums, shares
 
 Array = npt.NDArray[Any]
 STAGED_ELEMENTS = 1 << 12
@@ -60,7 +60,7 @@ class Program:
         self.plan = plan
         self._arena = aligned_zeros(plan.arena_size)
         self._weights = aligned_zeros(plan.weights_size)
-        self._sums = RankSums(plan, self._arena, self._weights) if begins(plan) else None
+        self._sums = RankSums(plan, self._arena, self._weights) if shares(plan) else None
         symbols = {EXCHANGE: self._sums.address} if self._sums is not None else {}
         self._loaded = load(code, [ENTRY, ALONE], symbols)
         self._barrier = aligned_zeros(BARRIER_BYTES // 4)
