@@ -310,6 +310,16 @@ class OpDef:
         return Again(node.op, tuple(node.main_inputs), node.attrs)
 
 
+class StepOp(OpDef):
+    """An op that only training steps and passes make: it has no gradient of its own, and no place of an image."""
+
+    internal: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
+
+    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
+        return None
+
+
 _REGISTRY: dict[str, OpDef] = {}
 
 

@@ -7,19 +7,14 @@ from typing import ClassVar
 
 from netdsl.ir.types import TensorType
 from netdsl.ops import conv_math, window
-from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, register
+from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, StepOp, register
 from netdsl.ops.conv import DILATION, GROUPS, KERNEL, PAD, STRIDE
 
 
-class _ConvGrad(OpDef):
+class _ConvGrad(StepOp):
     """Base: arguments are those of the convolution, resolved."""
 
     args: ClassVar[tuple[Arg, ...]] = (KERNEL, STRIDE, PAD, DILATION, GROUPS)
-    internal: ClassVar[bool] = True
-    differentiable: ClassVar[bool] = False
-
-    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
-        return None
 
 
 @register

@@ -20,6 +20,7 @@ from netdsl.ops.base import (
     OpWarning,
     ParamSpec,
     ReceptiveRule,
+    StepOp,
     register,
 )
 from netdsl.ops.conv import BIAS, CHANNELS, INIT, KERNEL, PAD, STRIDE
@@ -89,15 +90,10 @@ class Local(OpDef):
         return [grad_x, grad_w, *(sum_to(builder, g, value.type) for value in bias)]
 
 
-class _LocalGrad(OpDef):
+class _LocalGrad(StepOp):
     """Base: arguments are those of the layer, resolved."""
 
     args: ClassVar[tuple[Arg, ...]] = (KERNEL, STRIDE, PAD)
-    internal: ClassVar[bool] = True
-    differentiable: ClassVar[bool] = False
-
-    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
-        return None
 
 
 @register

@@ -14,20 +14,18 @@ from typing import Any, ClassVar
 from netdsl import numpy_on_use as np
 from netdsl.ir.scalar import Expr, Var, select, variables
 from netdsl.ir.types import TensorType
-from netdsl.ops.base import Array, Attrs, Call, Cost, OpDef, ReceptiveRule, all_ops
+from netdsl.ops.base import Array, Attrs, Call, Cost, StepOp, all_ops
 
 NUMBER = TensorType((), False)
 
 
-class Optimizer(OpDef):
+class Optimizer(StepOp):
     """Base: (w, g, *states, lr, *numbers[, apply]) -> (w', *states').
 
     States start at zeros. Where ``apply`` is given and not greater than 0, every result is the old value: a step that
     only collects gradients.
     """
 
-    internal: ClassVar[bool] = True
-    differentiable: ClassVar[bool] = False
     flat: ClassVar[bool] = True
 
     def states(self, attrs: Attrs) -> tuple[str, ...]:
@@ -69,9 +67,6 @@ class Optimizer(OpDef):
         tensors = frozenset(range(len(places) + 1))
         plain = self.expressions(call.attrs, self._places(call.attrs)[1])
         return Cost(flops=_operations(plain, tensors) * call.outputs[0].elements)
-
-    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
-        return None
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         places, plain = self._places(call.attrs)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from netdsl import numpy_on_use as np
 from netdsl.ir.types import TensorType
 from netdsl.ops import window
-from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, register
+from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, StepOp, register
 from netdsl.ops.pool import (
     COUNT_PAD,
     PAD,
@@ -23,14 +23,8 @@ from netdsl.ops.pool import (
 )
 
 
-class _PoolGrad(OpDef):
+class _PoolGrad(StepOp):
     """Base: arguments are those of the pool, resolved."""
-
-    internal: ClassVar[bool] = True
-    differentiable: ClassVar[bool] = False
-
-    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
-        return None
 
 
 @register

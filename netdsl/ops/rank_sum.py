@@ -10,19 +10,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.ir.types import TensorType
-from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, Traffic, register
+from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, StepOp, Traffic, register
 
 if TYPE_CHECKING:
     from netdsl.ir.builder import GraphBuilder
     from netdsl.ir.graph import Value
 
 
-class RankSum(OpDef):
+class RankSum(StepOp):
     """Base: one unbatched operand whose memory the result takes over."""
 
     args: ClassVar[tuple[Arg, ...]] = (Arg("number", Kind.INT, minimum=0, doc="tells the sums of a step apart"),)
-    internal: ClassVar[bool] = True
-    differentiable: ClassVar[bool] = False
     flat: ClassVar[bool] = True
 
     def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
@@ -34,9 +32,6 @@ class RankSum(OpDef):
 
     def traffic(self, call: Call) -> Traffic:
         return Traffic((0,), (0,))
-
-    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
-        return None
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         return [arrays[0]]

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from netdsl import numpy_on_use as np
 from netdsl.ir.types import TensorType
-from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, register
+from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, StepOp, register
 
 
 @register
-class SumTo(OpDef):
+class SumTo(StepOp):
     """Sum of everything that broadcasting ``shape`` to the operand's shape would repeat; its adjoint.
 
     An axis of the operand stays where ``shape`` has it, and is summed where ``shape`` has 1 or nothing. The batch is
@@ -23,8 +23,6 @@ class SumTo(OpDef):
         Arg("shape", Kind.SHAPE, doc="shape of the result"),
         Arg("batched", Kind.BOOL, doc="whether samples stay apart"),
     )
-    internal: ClassVar[bool] = True
-    differentiable: ClassVar[bool] = False
 
     def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         shape = tuple(attrs["shape"])
@@ -38,9 +36,6 @@ class SumTo(OpDef):
         (x,), result = call.inputs, call.outputs[0]
         return Cost(flops=x.elements - (result.elements if result.batched == x.batched else 0))
 
-    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
-        return None
-
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         x, (source,), target = arrays[0], call.inputs, call.outputs[0]
         lead = 1 if source.batched else 0
@@ -51,12 +46,10 @@ class SumTo(OpDef):
 
 
 @register
-class SquareSum(OpDef):
+class SquareSum(StepOp):
     """Sum of the squares of all numbers of an unbatched tensor: what the norm of gradients is made of."""
 
     name: ClassVar[str] = "square_sum"
-    internal: ClassVar[bool] = True
-    differentiable: ClassVar[bool] = False
     flat: ClassVar[bool] = True
 
     def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
@@ -65,9 +58,6 @@ class SquareSum(OpDef):
 
     def cost(self, call: Call) -> Cost:
         return Cost(flops=2 * call.inputs[0].elements)
-
-    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
-        return None
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         flat = arrays[0].reshape(-1)

@@ -20,6 +20,7 @@ from netdsl.ops.base import (
     OpDef,
     ReceptiveRule,
     ShapeError,
+    StepOp,
     register,
 )
 from netdsl.ops.window import require_map, result_type
@@ -95,14 +96,12 @@ class Upsample(OpDef):
 
 
 @register
-class UpsampleGrad(OpDef):
+class UpsampleGrad(StepOp):
     """Gradient of ``upsample``: g -> dx of ``shape``; each position's share goes back to the pixels it came from."""
 
     name: ClassVar[str] = "upsample_grad"
     args: ClassVar[tuple[Arg, ...]] = (FACTOR, SIZE, MODE, COORDS, Arg("shape", Kind.SHAPE, doc="the input's shape"))
     operands: ClassVar[tuple[str, ...]] = ("g",)
-    internal: ClassVar[bool] = True
-    differentiable: ClassVar[bool] = False
 
     def infer(self, attrs: Attrs, inputs: Sequence[TensorType]) -> tuple[TensorType, ...]:
         assert inputs[0].shape == (attrs["shape"][0], *attrs["size"]), (attrs, inputs)
@@ -111,9 +110,6 @@ class UpsampleGrad(OpDef):
     def cost(self, call: Call) -> Cost:
         # A sum a position; bilinear: four products and sums.
         return Cost(flops=(8 if call.attrs["mode"] == "bilinear" else 1) * call.inputs[0].elements)
-
-    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
-        return None
 
     def reference(self, call: Call, arrays: Sequence[Array]) -> list[Array]:
         rows, cols = matrices(call.attrs, call.attrs["shape"], arrays[0].dtype)

@@ -10,20 +10,14 @@ from typing import ClassVar
 
 from netdsl import numpy_on_use as np
 from netdsl.ir.types import TensorType
-from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, OpDef, ReceptiveRule, register
+from netdsl.ops.base import Arg, Array, Attrs, Call, Cost, Kind, StepOp, register
 
 
-class WeightOp(OpDef):
+class WeightOp(StepOp):
     """Base: unbatched operands, no spatial relation, not differentiable; done when weights are loaded, not in a run."""
-
-    internal: ClassVar[bool] = True
-    differentiable: ClassVar[bool] = False
 
     def cost(self, call: Call) -> Cost:
         return Cost()
-
-    def receptive(self, call: Call, operand: int) -> ReceptiveRule | None:
-        return None
 
 
 @register
