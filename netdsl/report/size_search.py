@@ -220,7 +220,8 @@ def find_fit(explorer: Explorer) -> Point | None:
                 best.sizes, best.progress = sizes, found.progress
     except Exhausted:
         pass
-    explorer.elaborate(best.sizes)  # once more, to tell its errors
+    if explorer.error_at != best.sizes:
+        explorer.elaborate(best.sizes)  # once more, to tell its errors
     return None
 
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netdsl.diagnostics import Level, UserError
-from netdsl.elaborate import Model, elaborate, load_program
+from netdsl.elaborate import Model, elaborate, limits, load_program
 from netdsl.elaborate.probe import Probe
 from netdsl.report.legal_sizes import LegalSizes, command_option, helped, legal_sizes, lines, sizes_json, summary
+from netdsl.report.size_search import Budget
 from netdsl.source import Source
 
 ZOO = Path(__file__).parents[2] / "zoo"
@@ -326,6 +327,20 @@ def test_no_size_fits() -> None:
     (item,) = caught.value.diagnostics
     assert item.code.id == "N0203" and item.primary is not None and item.primary.span.line == 3
     assert item.notes[-1].startswith("none of ")
+
+
+def test_a_network_that_takes_all_steps_is_not_built_again_for_its_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_NODES", 100)
+    build = builder("net A { input image: [3, H, H]\n output y = image -> relu * 300 }")
+    built: list[Probe | None] = []
+
+    def counted(probe: Probe | None = None) -> Model:
+        built.append(probe)
+        return build(probe)
+
+    with pytest.raises(UserError, match="at most 100 layers and weights"):
+        legal_sizes(counted, Budget(left=1))
+    assert len(built) == 1
 
 
 def test_other_errors_are_told_as_they_are() -> None:
