@@ -44,7 +44,7 @@ class FitMemory(Pass):
     """The part of the ordinary peak that is taken off between two looks at most; a longer one where a shorter fails."""
     most_stalls: int = 16
     """Looks without a smaller peak after which the search gives up."""
-    most_tries: int = 40
+    most_tries: int = 24
     """Repetitions that are tried to do without in the end."""
 
     def run(self, graph: Graph, log: Log) -> None:
