@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from netdsl.diagnostics import Code, UserError
 from netdsl.plan.executor import Exchange, Shared
 from netdsl.plan.layout import Blocked, Layout
 from netdsl.plan.plan import Plan, Region, Step
@@ -61,7 +62,13 @@ class RankSums:
         self.address = ctypes.cast(self._function, ctypes.c_void_p).value or 0
 
     def connect(self, exchange: Exchange) -> None:
-        """Hand over to ``exchange`` from now on."""
+        """Hand over to ``exchange`` from now on. Raises UserError where other ranks would hand over other values."""
+        if not exchange.agrees(repr([[step.name for step in group] for group in self._groups])):
+            raise UserError.of(
+                Code.TRAIN_SETTING,
+                "the processes have planned their steps differently",
+                help="all need the same options, and parts of the batch of one size",
+            )
         orders = repr([[(step.outputs[0].layout, step.input_types) for step in group] for group in self._groups])
         alike = exchange.agrees(orders)
         exchange.connect([[self._shared(step, alike) for step in group] for group in self._groups])
