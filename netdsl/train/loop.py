@@ -154,7 +154,7 @@ class Loop:
             if len(losses) == 1:
                 started = time.perf_counter()
             else:
-                samples += batch.count
+                samples += self._recipe.batch
         return Rehearsal(tuple(losses), time.perf_counter() - started, samples)
 
     def _coming(self, steps: int) -> Iterator[Batch]:
@@ -221,7 +221,7 @@ class Loop:
             self._save_failed()
             raise
         progress.loss_sum += loss
-        self.reporter.step(loss, rate, batch.count)
+        self.reporter.step(loss, rate, self._recipe.batch)
         every = max(1, self._batches.steps // STEP_RECORDS_PER_EPOCH)
         if progress.epoch_step % every == 0:
             at = progress.epoch + progress.epoch_step / self._batches.steps
