@@ -30,8 +30,8 @@ class Family:
 
     ``side`` pixels; widths are divided by ``by``; ``net`` is another net of the file than the zoo's name says, and
     ``arguments`` are those of the net beside the number of classes. ``edits`` replace text by regular expressions, each
-    of which must match. A step takes ``batch`` samples at the learning rate ``rate``. ``always`` is no for relatives of
-    others, which only the full tests run.
+    of which must match. A step takes ``batch`` samples at the learning rate ``rate``. ``always`` is no for what only
+    the full tests run: relatives of others, and what takes long to compile.
     """
 
     zoo: str
@@ -161,19 +161,21 @@ FAMILIES = {
     "lenet5_1998": Family("lenet5_1998", 32, 2e-6, by=1, always=False),
     "cifar_cnn": Family("cifar_cnn", 32, 2e-4, always=False),
     "alexnet": Family("alexnet", 67, 5e-6),
-    "zfnet": Family("zfnet", 64, 5e-6),
+    "zfnet": Family("zfnet", 64, 5e-6, always=False),
     "overfeat": Family("overfeat_fast", 103, 2e-6, edits={"6x6": "2x2"}),
     "vgg": Family("vgg_a_lrn", 32, 1e-6, by=16, batch=16),
     "googlenet": Family("googlenet", 80, 3e-6, batch=4, edits=_without(r"as inception(?:4b|4c|4e|5a)")),
-    "bn_inception": Family("bn_inception", 64, 5e-6, edits=_FEW_INCEPTIONS),
-    "inception_resnet": Family("inception_resnet_v2", 107, 1e-6, edits={r"\) \* \d+ as": ") * 1 as"}),
+    "bn_inception": Family("bn_inception", 64, 5e-6, edits=_FEW_INCEPTIONS, always=False),
+    "inception_resnet": Family("inception_resnet_v2", 107, 1e-6, edits={r"\, always=False) \* \d+ as": ") * 1 as"}),
     "resnet18": Family(
         "resnet18", 32, 2e-5, batch=16, net="PlainResNet", arguments=_BLOCKS, edits=_TWO_STAGES, always=False
     ),
     "resnet50": Family("resnet50", 32, 2e-5, batch=16, net="ResNet", arguments=_BLOCKS, edits=_TWO_STAGES),
-    "resnet_v1": Family("resnet50_v1", 32, 1e-5, batch=16, net="ResNet_v1", arguments=_BLOCKS, edits=_TWO_STAGES),
+    "resnet_v1": Family(
+        "resnet50_v1", 32, 1e-5, batch=16, net="ResNet_v1", arguments=_BLOCKS, edits=_TWO_STAGES, always=False
+    ),
     "resnet_v2": Family("resnet101_v2", 32, 5e-5, batch=16, net="ResNet_v2", arguments=_BLOCKS, edits=_TWO_STAGES),
-    "prelu_net": Family("prelu_net", 112, 8e-7, by=16, edits={r"\* 5 ": "* 2 "}),
+    "prelu_net": Family("prelu_net", 112, 8e-7, by=16, edits={r"\* 5 ": "* 2 "}, always=False),
     "resnext": Family(
         "resnext50_32x4d", 32, 2e-5, batch=16, net="ResNeXt", arguments={**_BLOCKS, "groups": 32, "base": 4}
     ),
