@@ -22,7 +22,7 @@ table: const [2] = const [1.0, 2.0]
 large: const [3, 3] = const 3x3 values, crc32 fd1deb98
 lrn: [4, 2, 2] = lrn(image) alpha=0.0001 beta=0.75 k=1 size=5
     then max(mul(x0, x1), 0) where x1 = w
-drop: [4, 2, 2] = dropout_apply(lrn, step, seed) p=0.5 salt=7
+drop: [4, 2, 2] = dropout_apply(lrn, step, seed) first=0 p=0.5 salt=7
 loss: const [] = cross_entropy(drop, label) smooth=0
 sum: const [4] = sum_to(image) batched=no shape=(4)
 sgd: (const [4], const [4]) = sgd(w, sum, w, half) momentum=0.9 nesterov=yes weight_decay=0
