@@ -26,6 +26,8 @@ def of(error: BaseException, session: Session) -> int:
 
 
 def _tell(error: BaseException, session: Session) -> int:
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        error = error.__cause__  # Python 3.11 wraps what comes while a class is being made into a RuntimeError
     match error:
         case click.exceptions.Exit():
             return error.exit_code

@@ -36,6 +36,20 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     monkeypatch.setattr(check, "command", click.command(broken))
 
 
+def _interrupted_class() -> BaseException:
+    """What Python makes of an interrupt while it makes a class: 3.11 tells another error and gives it as the cause."""
+
+    class Interrupting:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    try:
+        type("Made", (), {"field": Interrupting()})
+    except BaseException as error:
+        return error
+    raise AssertionError("a class was made")
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -46,6 +60,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (Unsupported("conv", "cpu", "told", [Source("a.net", "conv").span(0, 4)]), 1),
         (OSError(28, "told", "a.txt"), 1),
         (KeyboardInterrupt(), 130),
+        (_interrupted_class(), 130),
         (click.Abort(), 130),
         (MemoryError(), 4),
     ],
