@@ -8,7 +8,7 @@ from llvmlite import ir
 
 from netdsl_llvm.emit import I32, I64, POINTER, VOID, ModuleBuilder, Value
 from netdsl_llvm.pool import ARGUMENT, CONDITION, FINISHED, GENERATION, JOB, MUTEX, STOP, THREADS
-from netdsl_llvm.sync import SPINS, byte_offset, emit_pause, spinning, store_atomic
+from netdsl_llvm.sync import SPINS, byte_offset, emit_pause, store_atomic, wait, wake
 from netdsl_llvm.target import Target
 
 
@@ -40,9 +40,8 @@ def _emit_submit(module: ModuleBuilder) -> None:
     _call(module, b, "pthread_mutex_unlock", mutex)
     with b.if_then(b.icmp_unsigned("!=", job, I64(0))):
         _emit_job(b, job, I64(0), threads, argument)
-        with spinning(module, function, b) as spin:
-            done = b.load_atomic(finished, "acquire", 8, typ=I64)
-            spin.until(b.icmp_signed("==", done, b.sub(threads, I64(1))))
+        others = b.sub(threads, I64(1))
+        wait(module, function, b, finished, lambda value: b.icmp_signed("==", value, others))
     b.ret_void()
 
 
@@ -56,9 +55,9 @@ def _emit_worker(module: ModuleBuilder) -> None:
     function = module.function("netdsl_worker", VOID, [POINTER, I64, I64])
     state, index, first_seen = function.args
     b = ir.IRBuilder(function.append_basic_block("entry"))
-    entry, wait = b.block, function.append_basic_block("wait")
-    b.branch(wait)
-    b.position_at_end(wait)
+    entry, idle = b.block, function.append_basic_block("wait")
+    b.branch(idle)
+    b.position_at_end(idle)
     seen = b.phi(I64)
     seen.add_incoming(first_seen, entry)
     generation = _emit_wait(module, function, b, state, seen)
@@ -71,9 +70,11 @@ def _emit_worker(module: ModuleBuilder) -> None:
         job = b.load(byte_offset(b, state, JOB), typ=I64)
         argument = b.load(byte_offset(b, state, ARGUMENT), typ=POINTER)
         _emit_job(b, job, index, threads, argument)
-        b.atomic_rmw("add", byte_offset(b, state, FINISHED), I64(1), "acq_rel")
+        finished = byte_offset(b, state, FINISHED)
+        b.atomic_rmw("add", finished, I64(1), "seq_cst")
+        wake(module, b, finished)
     seen.add_incoming(generation, b.block)
-    b.branch(wait)
+    b.branch(idle)
     b.position_at_end(leave)
     b.ret_void()
 

@@ -1,9 +1,15 @@
-"""Waiting on memory from compiled code: spin briefly, then let others run."""
+"""Waiting on memory from compiled code: spin briefly, then sleep until the word changes.
+
+A thread that waits while another program has the core of the one it waits for should not spin its own turn away, nor
+offer it in small pieces: who sleeps is let in again at once when it is woken. So two threads beside two other busy
+programs get half of the machine, and not a slice of time (milliseconds) a barrier.
+
+A word to wait on has a cache line of its own: the word, 8 bytes, then the number of threads that sleep on it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -12,6 +18,10 @@ from netdsl_llvm.emit import I32, I64, POINTER, VOID, ModuleBuilder, Value
 from netdsl_llvm.entry import CACHE_LINE
 
 SPINS = 2000
+_SLEEPERS = 8
+_FUTEX_CALL = {"x86_64": 202, "aarch64": 98}
+_FUTEX_WAIT, _FUTEX_WAKE = 128, 129
+"""Among the threads of one process (`FUTEX_PRIVATE_FLAG`), see futex(2)."""
 
 
 def emit_barrier(module: ModuleBuilder) -> Any:
@@ -34,43 +44,70 @@ def emit_barrier(module: ModuleBuilder) -> Any:
         with b.if_else(b.icmp_signed("==", arrived, b.sub(threads, I64(1)))) as (last, others):
             with last:
                 store_atomic(b, I64(0), state, "monotonic")
-                store_atomic(b, b.add(passed, I64(1)), passed_at, "release")
-            with others, spinning(module, function, b) as spin:
-                spin.until(b.icmp_signed("!=", b.load_atomic(passed_at, "acquire", 8, typ=I64), passed))
+                store_atomic(b, b.add(passed, I64(1)), passed_at, "seq_cst")
+                wake(module, b, passed_at)
+            with others:
+                wait(module, function, b, passed_at, lambda value: b.icmp_signed("!=", value, passed))
     b.ret_void()
     return function
 
 
-class Spin:
-    """The condition a spinning loop waits for."""
+def wait(module: ModuleBuilder, function: Any, b: Any, word: Value, met: Callable[[Value], Value]) -> None:
+    """Until the word has a value for which `met` is true: SPINS rounds with a pause each, then asleep.
 
-    condition: Value = None
-
-    def until(self, condition: Value) -> None:
-        self.condition = condition
-
-
-@contextmanager
-def spinning(module: ModuleBuilder, function: Any, b: Any) -> Iterator[Spin]:
-    """Repeat the body until its condition holds; after SPINS rounds with a pause each, yield the processor instead."""
+    Who changes the word does it by an atomic operation of order seq_cst, and calls `wake` behind it.
+    """
     before, head = b.block, function.append_basic_block("spin")
     b.branch(head)
     b.position_at_end(head)
     rounds = b.phi(I64)
     rounds.add_incoming(I64(0), before)
-    spin = Spin()
-    yield spin
+    value = b.load_atomic(word, "acquire", 8, typ=I64)
     again, done = function.append_basic_block("again"), function.append_basic_block("met")
-    b.cbranch(spin.condition, done, again)
+    b.cbranch(met(value), done, again)
     b.position_at_end(again)
     with b.if_else(b.icmp_signed("<", rounds, I64(SPINS))) as (soon, late):
         with soon:
             emit_pause(module, b)
         with late:
-            b.call(module.function("sched_yield", I32, []), [])
+            _sleep(module, b, word, value)
     rounds.add_incoming(b.add(rounds, I64(1)), b.block)
     b.branch(head)
     b.position_at_end(done)
+
+
+def wake(module: ModuleBuilder, b: Any, word: Value) -> None:
+    """Whoever sleeps on the word."""
+    if not _has_futex(module):
+        return
+    sleepers = b.load_atomic(byte_offset(b, word, _SLEEPERS), "seq_cst", 8, typ=I64)
+    with b.if_then(b.icmp_signed("!=", sleepers, I64(0)), likely=False):
+        _futex(module, b, word, _FUTEX_WAKE, I64((1 << 31) - 1))
+
+
+def _sleep(module: ModuleBuilder, b: Any, word: Value, value: Value) -> None:
+    """Unless the word is no longer `value`. A waker either sees the sleeper counted or has changed the word before.
+
+    Where the system has no such call, let others run instead.
+    """
+    if not _has_futex(module):
+        b.call(module.function("sched_yield", I32, []), [])
+        return
+    sleepers = byte_offset(b, word, _SLEEPERS)
+    b.atomic_rmw("add", sleepers, I64(1), "seq_cst")
+    _futex(module, b, word, _FUTEX_WAIT, value)
+    b.atomic_rmw("sub", sleepers, I64(1), "seq_cst")
+
+
+def _has_futex(module: ModuleBuilder) -> bool:
+    return "linux" in module.target.object_triple()
+
+
+def _futex(module: ModuleBuilder, b: Any, word: Value, operation: int, number: Value) -> None:
+    """The system compares the low half of the word, which comes first in memory; no time limit."""
+    architecture = module.target.object_triple().partition("-")[0]
+    call = module.function("syscall", I64, [I64, POINTER, I64, I64, POINTER])
+    b.call(call, [I64(_FUTEX_CALL[architecture]), word, I64(operation), number, POINTER(None)])
 
 
 def emit_pause(module: ModuleBuilder, b: Any) -> None:
