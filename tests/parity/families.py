@@ -166,7 +166,7 @@ FAMILIES = {
     "vgg": Family("vgg_a_lrn", 32, 1e-6, by=16, batch=16),
     "googlenet": Family("googlenet", 80, 3e-6, batch=4, edits=_without(r"as inception(?:4b|4c|4e|5a)")),
     "bn_inception": Family("bn_inception", 64, 5e-6, edits=_FEW_INCEPTIONS, always=False),
-    "inception_resnet": Family("inception_resnet_v2", 107, 1e-6, edits={r"\, always=False) \* \d+ as": ") * 1 as"}),
+    "inception_resnet": Family("inception_resnet_v2", 107, 1e-6, edits={r"\) \* \d+ as": ") * 1 as"}, always=False),
     "resnet18": Family(
         "resnet18", 32, 2e-5, batch=16, net="PlainResNet", arguments=_BLOCKS, edits=_TWO_STAGES, always=False
     ),
