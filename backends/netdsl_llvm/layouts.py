@@ -49,6 +49,13 @@ class TiledFilter:
     def size(self) -> int:
         return self.tiles * self.tile_stride
 
+    def fewest(self, block: int) -> tuple[int, int]:
+        """The least numbers of result and input channels that have the same partial tile, and the same partial block
+        of ``block`` inputs: the same code."""
+        outputs = self.width + self.output_vectors % self.vectors * self.lanes
+        inputs = self.inputs % block + (block if self.inputs >= block else 0)
+        return outputs, inputs
+
     @property
     def bases(self) -> Array:
         """Where each register of result channels begins."""

@@ -64,9 +64,8 @@ def _smallest(f: PackedFilter) -> PackedFilter:
     """The filter with the fewest channels that has the same code."""
     if f.groups > 1:
         return f
-    rest = f.output_vectors % f.vectors
-    inputs = _tail(f) + (f.block if f.inputs >= f.block else 0)
-    return replace(f, outputs=f.width + rest * f.lanes, inputs=inputs, kernel=(f.taps,), transposed=False)
+    outputs, inputs = f.fewest(f.block)
+    return replace(f, outputs=outputs, inputs=inputs, kernel=(f.taps,), transposed=False)
 
 
 @dataclass

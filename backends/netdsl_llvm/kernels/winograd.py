@@ -59,10 +59,8 @@ def _smallest(f: WinogradFilter) -> WinogradFilter:
     """The filter with the fewest channels that has the same code."""
     if f.groups > 1:
         return f
-    rest = f.output_vectors % f.vectors
-    tail = f.inputs % f.lanes
-    inputs = tail + (f.lanes if f.inputs >= f.lanes else 0)
-    return replace(f, outputs=f.width + rest * f.lanes, inputs=inputs)
+    outputs, inputs = f.fewest(f.lanes)
+    return replace(f, outputs=outputs, inputs=inputs)
 
 
 @dataclass
