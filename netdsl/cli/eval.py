@@ -70,13 +70,13 @@ def command(
     Loss and metrics are those of the file's `train` block; every sample of the test part counts exactly once.
     """
     from netdsl.train.from_spec import recipe_of
-    from netdsl.trained import load_trained, measure, measure_together
+    from netdsl.trained import measure, measure_together
 
     session = session_of(context)
     ranks = joined(session)
     build = with_threads(build, ranks)
     model = loaded(session, network)
-    trained = [load_trained(model, path, averaged=weights.averaged) for path in (weights.path, *further)]
+    trained = weights.load(model, *further)
     opened = data.open(session)
     alone = len(trained) == 1 and crops == "1"
     if alone:

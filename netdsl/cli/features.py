@@ -55,11 +55,11 @@ def command(
     """Write what a layer of a trained network gives for each sample, without augmentation."""
     if output.suffix.lower() != ".npz":
         raise click.UsageError(f"-o writes an .npz file; `{output}` does not end so.")
-    from netdsl.trained import features, load_trained
+    from netdsl.trained import features
 
     session = session_of(context)
     model = loaded(session, network)
-    trained = load_trained(model, weights.path, averaged=weights.averaged)
+    [trained] = weights.load(model)
     opened = data.open(session)
     found = features(trained, opened, layer, build, part=part)
     write_output(output, found.npz())

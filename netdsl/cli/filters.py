@@ -44,11 +44,10 @@ def command(
     if output.suffix.lower() != ".png":
         raise click.UsageError(f"-o writes a PNG file; `{output}` does not end in .png.")
     from netdsl.train.filters import filters_picture, layer_filters
-    from netdsl.trained import load_trained
 
     session = session_of(context)
     model = loaded(session, network)
-    trained = load_trained(model, weights.path, averaged=weights.averaged)
+    [trained] = weights.load(model)
     found = layer_filters(model.graph, trained.parameters, layer)
     write_output(output, filters_picture(found, first))
     if session.json:

@@ -16,7 +16,9 @@ from netdsl.record import record
 
 if TYPE_CHECKING:
     from netdsl.data import Data
+    from netdsl.elaborate import Model
     from netdsl.train.saving import Saving
+    from netdsl.trained import Trained
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Any], Any]
@@ -230,6 +232,12 @@ class WeightsChoice:
 
     path: Path
     averaged: bool
+
+    def load(self, model: Model, *further: Path) -> list[Trained]:
+        """The model with these weights, and with those of each path in ``further``."""
+        from netdsl.trained import load_trained
+
+        return [load_trained(model, path, averaged=self.averaged) for path in (self.path, *further)]
 
 
 weights_options = gathered(

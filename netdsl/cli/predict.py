@@ -56,12 +56,12 @@ def command(
     Every picture that can be read is named; others are errors, and the command ends with 1.
     """
     from netdsl.diagnostics import UserError
-    from netdsl.trained import load_trained, predictor
+    from netdsl.trained import predictor
 
     session = session_of(context)
     ranks = joined(session)
     model = loaded(session, network)
-    trained = load_trained(model, weights.path, averaged=weights.averaged)
+    [trained] = weights.load(model)
     build = with_threads(replace(build, batch=min(len(images), MAX_BATCH)), ranks)
     seen, failed = predictor(trained, build, invert=invert, trim=trim).files(images, top, ranks)
     if failed and session.json:
