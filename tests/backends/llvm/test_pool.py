@@ -9,10 +9,9 @@ import threading
 
 import numpy as np
 import pytest
-from llvmlite import ir
 
 from netdsl_llvm.compile import Loaded, load, object_code
-from netdsl_llvm.emit import I64, POINTER, VOID, Kernel, ModuleBuilder
+from netdsl_llvm.emit import POINTER, ModuleBuilder
 from netdsl_llvm.entry import BARRIER_BYTES
 from netdsl_llvm.pool import process_pool
 from netdsl_llvm.sync import byte_offset, emit_barrier
@@ -26,10 +25,7 @@ def job() -> Loaded:
     """`job(thread, threads, [barrier, data])`: each round reads the last one's row backwards and writes its own."""
     module = ModuleBuilder(Target.host())
     barrier = emit_barrier(module)
-    function = ir.Function(module.ir, ir.FunctionType(VOID, [I64, I64, POINTER]), "job")
-    for argument, name in zip(function.args, ("thread", "threads", "arguments"), strict=True):
-        argument.name = name
-    k = Kernel(module, function)
+    k = module.job("job")
     state = k.b.load(k.arg("arguments"), typ=POINTER)
     data = k.b.load(byte_offset(k.b, k.arg("arguments"), 8), typ=POINTER)
     with k.loop(0, ROUNDS) as row:
