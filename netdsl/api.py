@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from operator import index
 from pathlib import Path
@@ -26,6 +26,7 @@ from netdsl.elaborate import Model
 from netdsl.ir.graph import Graph, Node
 from netdsl.ir.types import DType
 from netdsl.plan.executor import Array, Executor
+from netdsl.record import record
 
 if TYPE_CHECKING:
     from netdsl.report.model import Report
@@ -230,7 +231,7 @@ def as_array(value: Any) -> Array:
     return np.asarray(value)
 
 
-@dataclass(frozen=True)
+@record
 class _Input:
     """What the arrays of one input of a compiled network are like."""
 

@@ -8,10 +8,11 @@ little longer to make: what is made by the ten thousand is better a ``@struct``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, make_dataclass
+from functools import cache, partial
 from operator import attrgetter
+from types import CodeType, FunctionType
 from typing import Any, NoReturn, TypeVar, dataclass_transform, overload
 
 Class = TypeVar("Class", bound=type)
@@ -40,7 +41,7 @@ def struct(cls: Class, /) -> Class: ...
 def struct(*, eq: bool = True) -> Callable[[Class], Class]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def struct(cls: type | None = None, /, *, eq: bool = True) -> Any:
-    """As ``record``, but objects are small and quick to make: a dataclass with slots.
+    """As ``record``, but objects are small and quick to make: a dataclass with slots. A ``__repr__`` is inherited.
 
     That nobody sets their fields is for the type checker to see: to prevent it takes most of the time in which a frozen
     one is made. Without ``eq`` objects are compared and hashed by identity.
@@ -51,24 +52,52 @@ def struct(cls: type | None = None, /, *, eq: bool = True) -> Any:
 
 
 def _slotted(cls: type, eq: bool) -> type:
-    if "__repr__" not in cls.__dict__:
-        cls.__repr__ = _shown  # type: ignore[method-assign, assignment]
-    made: type = dataclass(slots=True, eq=eq, unsafe_hash=eq, repr=False)(cls)
+    made: type = _declared(cls, slots=True)
+    known = fields(made)
+    shown = {} if any("__repr__" in base.__dict__ for base in cls.__mro__[:-1]) else {"__repr__": _shown}
+    _add(made, {"__init__": _setter(known), **shown, **(_comparison(known, hashed=True) if eq else {})})
     return made
 
 
 def _with_methods(cls: type, frozen: bool, eq: bool, kw_only: bool) -> type:
-    known = fields(dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls))
+    known = fields(_declared(cls, kw_only=kw_only))
     methods: dict[str, Any] = {"__init__": _initializer(cls, known), "__repr__": _shown}
     if frozen:
         methods |= {"__setattr__": _refuse, "__delattr__": _refuse}
-    if eq:
-        values = _getter([item.name for item in known if item.compare])
-        methods["__eq__"] = _equality(values)
-        methods["__hash__"] = (lambda self: hash(values(self))) if frozen else None
+    _add(cls, {**methods, **(_comparison(known, hashed=frozen) if eq else {})})
+    return cls
+
+
+def _declared(cls: type, **options: bool) -> Any:
+    """The class with its fields, and no method of them."""
+    cls.__doc__ = cls.__doc__ or cls.__name__  # where there is none, signatures are parsed to write one
+    return dataclass(init=False, repr=False, eq=False, **options)(cls)
+
+
+def _add(cls: type, methods: Mapping[str, Any]) -> None:
     for name in methods.keys() - cls.__dict__.keys():
         setattr(cls, name, methods[name])
-    return cls
+
+
+def _comparison(known: Sequence[Field[Any]], hashed: bool) -> dict[str, Any]:
+    values = _getter([item.name for item in known if item.compare])
+    return {"__eq__": _equality(values), "__hash__": (lambda self: hash(values(self))) if hashed else None}
+
+
+def _setter(known: Sequence[Field[Any]]) -> Callable[..., None]:
+    """``__init__`` of a struct: the code of one that sets as many attributes, with other names."""
+    names = tuple(item.name for item in known)
+    defaults = tuple(item.default for item in known if item.default is not MISSING)
+    code = _setter_code(len(names)).replace(co_names=names, co_varnames=("self", *names))
+    return FunctionType(code, {}, "__init__", defaults)
+
+
+@cache
+def _setter_code(count: int) -> CodeType:
+    """As the standard library writes it, which takes thirty times as long as to give it other names."""
+    made: Any = make_dataclass("Struct", [f"item{number}" for number in range(count)], eq=False, repr=False)
+    code: CodeType = made.__init__.__code__
+    return code
 
 
 def _initializer(cls: type, known: Sequence[Field[Any]]) -> Callable[..., None]:

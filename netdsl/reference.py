@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ from netdsl.ir.graph import SOURCES, Graph, Node, Value
 from netdsl.ir.types import DType, TensorType
 from netdsl.ops.base import Array, Call, get
 from netdsl.ops.pointwise import evaluate_aligned
+from netdsl.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Run:
     """What one run gave: outputs and updates by name, and the values that were asked for."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,8 @@ from netdsl import driver
 from netdsl.diagnostics import Code, UserError
 from netdsl.driver import Build
 from netdsl.elaborate import Model
+from netdsl.record import record
 from netdsl.train.checkpoint import METADATA_KEY, STATE_PREFIX, checkpoint_of
-from netdsl.train.ranks import ONE, Ranks
-from netdsl.updates import AVERAGE
 from netdsl.weights.files import Tensor, TensorFile, read_tensors
 from netdsl.weights.match import match_weights
 
@@ -25,9 +23,10 @@ if TYPE_CHECKING:
     from netdsl.data.prepare import Preparation
     from netdsl.predict import Predictor
     from netdsl.train.features import Features
+    from netdsl.train.ranks import Ranks
 
 
-@dataclass(frozen=True)
+@record
 class Trained:
     """A model with weights. ``classes`` and ``preparation`` are those it was trained with; weights from
     elsewhere carry neither."""
@@ -39,7 +38,7 @@ class Trained:
     preparation: Preparation | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Measured:
     """``test`` has ``loss`` and the metrics by name; ``confusion`` [classes, classes] counts true class by
     predicted class, where the first metric ranks classes; ``names`` are theirs."""
@@ -75,6 +74,8 @@ def load_trained(model: Model, path: Path, *, averaged: bool = False) -> Trained
 
 def _averages(file: TensorFile) -> dict[str, Tensor]:
     """The averaged weights of a checkpoint, by the names of the weights."""
+    from netdsl.updates import AVERAGE
+
     found = {
         name.removeprefix(STATE_PREFIX).removesuffix(AVERAGE): tensor
         for name, tensor in file.tensors.items()
@@ -96,7 +97,7 @@ def _of_loss(model: Model) -> dict[str, tuple[int, ...]]:
     return {node.name: node.output.type.shape for node in params if node.name not in own}
 
 
-def measure(trained: Trained, data: Data, build: Build, ranks: Ranks = ONE) -> Measured:
+def measure(trained: Trained, data: Data, build: Build, ranks: Ranks | None = None) -> Measured:
     """Loss and metrics of the model's `train` block on the test part of ``data``, measured by ``ranks`` together.
     Raises UserError."""
     from netdsl.data.prepare import Prepared
@@ -104,8 +105,10 @@ def measure(trained: Trained, data: Data, build: Build, ranks: Ranks = ONE) -> M
     from netdsl.train.evaluate import Evaluator
     from netdsl.train.fit_data import check_targets
     from netdsl.train.from_spec import recipe_of
+    from netdsl.train.ranks import ONE
     from netdsl.trainer import compiler_for
 
+    ranks = ranks or ONE
     recipe = recipe_of(trained.model, batch=build.batch * ranks.count)
     check_targets(recipe, data)
     _check_classes(trained, data)
@@ -121,13 +124,14 @@ def measure(trained: Trained, data: Data, build: Build, ranks: Ranks = ONE) -> M
 
 
 def measure_together(
-    trained: Sequence[Trained], data: Data, build: Build, *, crops: int = 1, ranks: Ranks = ONE
+    trained: Sequence[Trained], data: Data, build: Build, *, crops: int = 1, ranks: Ranks | None = None
 ) -> Measured:
     """The metrics of the `train` block that rank classes, by the mean probabilities of networks of one model and of
     ``crops`` looks (data.views) at each picture. Raises UserError."""
     from netdsl.train.answers import ranked_names
     from netdsl.train.fit_data import check_targets
     from netdsl.train.from_spec import recipe_of
+    from netdsl.train.ranks import ONE
     from netdsl.train.together import Member, Together
     from netdsl.trainer import compiler_for
 
@@ -137,7 +141,7 @@ def measure_together(
         _check_classes(one, data)
         _require_heads(one)
     members = [Member(one.parameters, one.preparation or recipe.preparation(data)) for one in trained]
-    together = Together(recipe, data, members, compiler_for(build).inference, crops=crops, ranks=ranks)
+    together = Together(recipe, data, members, compiler_for(build).inference, crops=crops, ranks=ranks or ONE)
     names = ranked_names(recipe, data)
     confusion = np.zeros((len(names), len(names)), dtype=np.int64) if names else None
     return Measured(together.run(confusion), len(data.test), confusion, names)

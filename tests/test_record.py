@@ -132,3 +132,31 @@ def test_structs_are_small_and_compared_by_their_fields() -> None:
 
 def test_structs_without_equality_are_told_apart() -> None:
     assert Apart(1) != Apart(1) and len({Apart(1), Apart(1)}) == 2
+
+
+def test_structs_take_arguments_as_functions_do() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
+        Often()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
+        Often(1, z=2)  # type: ignore[call-arg]
+
+
+@struct
+class Further(Often):
+    """Fields of its own come after those of the base; it shows itself in its own way, and so does what follows."""
+
+    z: int = 3
+
+    def __repr__(self) -> str:
+        return f"<{self.x} {self.z}>"
+
+
+@struct(eq=False)
+class Furthest(Further):
+    pass
+
+
+def test_structs_of_structs() -> None:
+    assert (Further(1).y, Further(1).z, Further(1, z=4).z) == ((), 3, 4)
+    assert Further(1) == Further(1, (), 3) != Further(1, (), 4) and Further(1) != Often(1)
+    assert repr(Furthest(1, (), 5)) == "<1 5>"

@@ -11,12 +11,11 @@ import contextlib
 import hashlib
 import os
 import stat
-import tempfile
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from netdsl.cache_directory import cache_directory
+from netdsl.record import record
 from netdsl_llvm.target import Target
 
 CACHE_VERSION = 1
@@ -26,7 +25,7 @@ _DIGEST = hashlib.sha256().digest_size
 DEFAULT_LIMIT = 512 << 20
 
 
-@dataclass(frozen=True)
+@record
 class ObjectCache:
     """Objects under `directory` (None: keep nothing), at most `limit` bytes of them."""
 
@@ -108,6 +107,8 @@ class ObjectCache:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
+    import tempfile  # takes milliseconds that a process which finds everything here does not need
+
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import cycle
 from typing import TypeAlias
 
+from netdsl.record import record
 
-@dataclass
+
+@record(frozen=False)
 class Interval:
     """A buffer of ``size`` elements that lives from step ``first`` to step ``last``, both included."""
 

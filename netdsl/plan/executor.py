@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from netdsl import numpy_on_use as np
+from netdsl.record import record
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
@@ -31,7 +31,7 @@ class Executor(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@record
 class Shared:
     """A value of a running program that ranks add up: ``size`` numbers, copied out and in by ``read`` and ``write``.
 

@@ -9,12 +9,13 @@ depth of its brackets.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
+from netdsl.record import struct
 from netdsl.source import Source, Span
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Syntax:
     """Base of all nodes."""
 
@@ -27,62 +28,62 @@ class Syntax:
 # -- expressions -----------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Expr(Syntax):
     """Base of all expressions."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Name(Expr):
     """An identifier, or ``in``."""
 
     text: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Number(Expr):
     value: int | float
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Dims(Expr):
     """A size such as ``3x3``."""
 
     sizes: tuple[int, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class String(Expr):
     value: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Flag(Expr):
     """``yes`` or ``no``."""
 
     value: bool
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class ListExpr(Expr):
     items: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class TupleExpr(Expr):
     """``(a, b)``, or ``a, b`` where several values may stand."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Group(Expr):
     """``(inner)``; matters to ``as``, which numbers what a group makes."""
 
     inner: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Argument(Syntax):
     """``value`` or ``name=value`` in a call."""
 
@@ -90,7 +91,7 @@ class Argument(Syntax):
     value: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Call(Expr):
     """``name(arguments)``."""
 
@@ -98,7 +99,7 @@ class Call(Expr):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Index(Expr):
     """``base[i][j]...``."""
 
@@ -106,24 +107,24 @@ class Index(Expr):
     indices: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Negate(Expr):
     operand: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Not(Expr):
     operand: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Operator(Syntax):
     """An infix sign such as ``+``."""
 
     text: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Arithmetic(Expr):
     """``operands[0] operators[0] operands[1] ...`` of one precedence, evaluated from the left."""
 
@@ -131,14 +132,14 @@ class Arithmetic(Expr):
     operators: tuple[Operator, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Comparison(Expr):
     left: Expr
     operator: Operator
     right: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Logic(Expr):
     """``and`` or ``or`` over two or more operands."""
 
@@ -146,7 +147,7 @@ class Logic(Expr):
     operands: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Label(Syntax):
     """The name behind ``as``: ``layer``, or ``layer[i]`` which appends a known value."""
 
@@ -154,7 +155,7 @@ class Label(Syntax):
     index: Expr | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Named(Expr):
     """``value as label``."""
 
@@ -162,14 +163,14 @@ class Named(Expr):
     label: Label
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Pipe(Expr):
     """``stages[0] -> stages[1] -> ...``."""
 
     stages: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Conditional(Expr):
     """``if c { ... } else if d { ... } else { ... }``, as a statement or as a value."""
 
@@ -181,36 +182,36 @@ class Conditional(Expr):
 # -- statements ------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Statement(Syntax):
     """Base of all statements."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Body(Syntax):
     """Statements in braces."""
 
     statements: tuple[Statement, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Input(Statement):
     names: tuple[Name, ...]
     shape: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class OutputItem(Syntax):
     name: Name
     value: Expr | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Output(Statement):
     items: tuple[OutputItem, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Layer(Statement):
     """``layer name = Op(...)``: one instance, whose uses share their weights."""
 
@@ -218,19 +219,19 @@ class Layer(Statement):
     value: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Return(Statement):
     value: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class For(Statement):
     names: tuple[Name, ...]
     values: Expr
     body: Body
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Assign(Statement):
     """``a = value`` or ``a, b = value``; ``parenthesized`` targets don't change the meaning."""
 
@@ -238,7 +239,7 @@ class Assign(Statement):
     value: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Evaluate(Statement):
     """An expression standing alone: a branch's value, or an ``if`` used as a statement."""
 
@@ -248,12 +249,12 @@ class Evaluate(Statement):
 # -- declarations ----------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Declaration(Syntax):
     """Base of what may stand at the top of a file."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Use(Declaration):
     """``use "file.net"`` or ``use a.b``; ``names`` empty brings in every block."""
 
@@ -261,7 +262,7 @@ class Use(Declaration):
     names: tuple[Name, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Parameter(Syntax):
     """A parameter of a net or block. ``kind`` is the annotation it has or shares."""
 
@@ -270,14 +271,14 @@ class Parameter(Syntax):
     default: Expr | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Net(Declaration):
     name: Name
     parameters: tuple[Parameter, ...]
     body: Body
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Variant(Declaration):
     """``net ResNet50 = ResNet([3, 4, 6, 3])``."""
 
@@ -285,14 +286,14 @@ class Variant(Declaration):
     value: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Block(Declaration):
     name: Name
     parameters: tuple[Parameter, ...]
     body: Body
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Constant(Declaration):
     """``name = known value`` at the top of a file or in a ``train`` block."""
 
@@ -300,7 +301,7 @@ class Constant(Declaration):
     value: Expr
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Target(Declaration):
     """``target name: class``, ``target name: class [H, W]`` or ``target name: [C, H, W]``."""
 
@@ -309,7 +310,7 @@ class Target(Declaration):
     shape: ListExpr | None
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Setting(Declaration):
     """``batch 64``, ``schedule cosine(warmup = 1)``."""
 
@@ -317,20 +318,20 @@ class Setting(Declaration):
     values: tuple[Expr, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class TrainCall(Declaration):
     """``sgd(lr = 0.1)``: the optimizer."""
 
     call: Call
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Train(Declaration):
     net: Name
     items: tuple[Target | Setting | TrainCall | Constant, ...]
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@struct(eq=False)
 class Program(Syntax):
     """A whole file."""
 

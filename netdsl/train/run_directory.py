@@ -8,11 +8,11 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Code, UserError
+from netdsl.record import record
 from netdsl.weights.atomic import not_writable, remove_leftovers, write_atomically
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _INSPECTIONS, _INSPECTIONS_SVG = "inspect.jsonl", "inspect.svg"
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@record
 class RunDirectory:
     path: Path
 

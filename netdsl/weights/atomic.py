@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
 from pathlib import Path
 
 from netdsl.diagnostics import Code, UserError
@@ -20,6 +19,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     The bytes go to a new file in the same folder, are flushed to the disk, and then take the name in one
     rename. Raises UserError when the place cannot be written; nothing half-written stays behind.
     """
+    import tempfile  # takes milliseconds that a process which only reads does not need
+
     temporary: Path | None = None
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from netdsl.diagnostics import Code, UserError
 from netdsl.mapped_file import MappedFile, release
+from netdsl.record import record
 from netdsl.weights.atomic import write_atomically
 
 Tensor = NDArray[Any]
@@ -31,7 +31,7 @@ _DTYPES = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class TensorFile:
     """What a safetensors file holds. ``metadata`` is the file's own table of texts."""
 
