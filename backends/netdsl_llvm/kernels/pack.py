@@ -80,13 +80,15 @@ class _Packing:
     def winograd(self, results: int, kernel: int) -> None:
         """G g G' of input channel c goes to bases[v] + c * `step`, its positions `position_stride` apart.
 
-        Work items are `lanes` input channels of `lanes` rows: their taps fill whole squares.
+        Work items are `lanes` input channels of `lanes` rows: their taps fill whole squares. All of them are half
+        transformed before the first is stored, so that a line of positions after the other can be: positions lie a
+        power of two apart, and the lines of a filter would drive each other out of the first-level cache.
         """
-        k, taps = self.k, kernel * kernel
+        k, taps, tile = self.k, kernel * kernel, results + kernel - 1
         chunks = k.div(k.add(self["channels"], k.lanes - 1), k.lanes)
         begin, end = k.share(k.mul(self._vectors(), chunks))
         turned = k.scratch(taps * k.lanes * k.lanes)
-        half = k.scratch(2 * kernel * (results + kernel - 1) * k.lanes)
+        halves = k.scratch(2 * k.lanes * kernel * tile * k.lanes)
         with k.loop(begin, end) as item:
             vector, chunk = k.split(item, chunks)
             channel = k.min(k.mul(chunk, k.lanes), k.sub(self["channels"], k.lanes))
@@ -94,10 +96,13 @@ class _Packing:
             self._turn(vector, k.mul(channel, taps), taps, turned)
             with k.loop(0, k.lanes) as member:
                 filter = k.at(turned, k.mul(member, taps * k.lanes))
-                self._half_transformed(vector, filter, results, kernel, half)
-                self._transformed(
-                    vector, half, results, kernel, k.at(into, k.mul(k.add(channel, member), self["step"]))
+                self._half_transformed(
+                    vector, filter, results, kernel, self._wide(halves, k.mul(member, kernel * tile))
                 )
+            with k.loop(0, tile) as line, k.loop(0, k.lanes) as member:
+                place = k.at(into, k.mul(k.add(channel, member), self["step"]))
+                half = self._wide(halves, k.mul(member, kernel * tile))
+                self._transformed(vector, half, results, kernel, line, place)
 
     def _turn(self, vector: Index, column: Index, squares: int, turned: Value) -> None:
         """Columns of `lanes` rows from `column` on, one vector each."""
@@ -121,15 +126,14 @@ class _Packing:
                 place = self._wide(half, k.add(k.mul(column, len(matrix)), number))
                 k.b.store(self._sum(row, scaled), place, align=8)
 
-    def _transformed(self, vector: Index, half: Value, results: int, kernel: int, into: Value) -> None:
-        """(G g) G', a row of positions after the other."""
+    def _transformed(self, vector: Index, half: Value, results: int, kernel: int, line: Index, into: Value) -> None:
+        """A line of positions of (G g) G'."""
         k, matrix = self.k, transforms(results, kernel).filter
-        with k.loop(0, len(matrix)) as line:
-            places = [self._wide(half, k.add(line, column * len(matrix))) for column in range(kernel)]
-            values = [k.b.load(place, typ=self._doubles, align=8) for place in places]
-            for number, row in enumerate(matrix):
-                position = k.add(k.mul(line, len(matrix)), number)
-                self._store(self._sum(row, values), vector, k.at(into, k.mul(self["position_stride"], position)))
+        places = [self._wide(half, k.add(line, column * len(matrix))) for column in range(kernel)]
+        values = [k.b.load(place, typ=self._doubles, align=8) for place in places]
+        for number, row in enumerate(matrix):
+            position = k.add(k.mul(line, len(matrix)), number)
+            self._store(self._sum(row, values), vector, k.at(into, k.mul(self["position_stride"], position)))
 
     # -- their parts -----------------------------------------------------------------------
 
