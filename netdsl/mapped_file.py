@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +22,7 @@ class MappedFile(mmap.mmap):
 
     _path: Path
     _status: os.stat_result
+    _address: int
 
     @staticmethod
     def open(path: Path) -> MappedFile:
@@ -28,6 +30,7 @@ class MappedFile(mmap.mmap):
         with path.open("rb") as file:
             opened = MappedFile(file.fileno(), 0, access=mmap.ACCESS_READ)
             opened._path, opened._status = path.absolute(), os.fstat(file.fileno())
+            opened._address = np.frombuffer(opened, np.uint8).ctypes.data
         return opened
 
     @property
@@ -50,13 +53,24 @@ class MappedFile(mmap.mmap):
 
 
 def release(array: Array) -> None:
-    """Give back the memory of the ``MappedFile`` that an array lies in until it is read again; others are left alone.
+    """Give back the memory that an array (without gaps) of a ``MappedFile`` takes until it is read again.
 
-    Of the whole file: systems bring in several pages at once, also what lies beside an array.
+    Pages it shares with its neighbours stay; other arrays are left alone.
     """
     owner = _file_of(array)
     if owner is not None and hasattr(mmap, "MADV_DONTNEED"):
-        owner.madvise(mmap.MADV_DONTNEED)
+        begin = array.ctypes.data - owner._address
+        first, end = -(-begin // mmap.PAGESIZE), min(begin + array.nbytes, len(owner)) // mmap.PAGESIZE
+        if first < end:
+            owner.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (end - first) * mmap.PAGESIZE)
+
+
+def release_files(arrays: Iterable[Array]) -> None:
+    """Give back the memory of all the ``MappedFile``s that arrays lie in, until something of them is read again."""
+    for owner in {_file_of(array) for array in arrays} - {None}:
+        assert owner is not None
+        if hasattr(mmap, "MADV_DONTNEED"):
+            owner.madvise(mmap.MADV_DONTNEED)
 
 
 def is_intact(array: Array) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from netdsl.mapped_file import MappedFile, is_intact, release
+from netdsl.mapped_file import MappedFile, is_intact, release, release_files
 
 
 @pytest.fixture
@@ -41,10 +42,34 @@ def test_empty_arrays_and_files(path: Path) -> None:
 
 def test_released_memory_is_read_again(path: Path) -> None:
     array = MappedFile.open(path).array("<f4", (50_000,), 0)
-    view = array[7::3].reshape(-1, 1)
-    expected = view.copy()
-    release(view)
-    np.testing.assert_array_equal(view, expected)
+    for view in (array, array[7:], array[7::3], array[::-1], array[30_000:][::-3]):
+        expected = view.copy()
+        release(view)
+        np.testing.assert_array_equal(view, expected)
+        release_files([view, np.ones(3)])
+        np.testing.assert_array_equal(view, expected)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED") or not Path("/proc/self/smaps").exists(), reason="Linux says it")
+def test_what_is_released_takes_no_memory(path: Path) -> None:
+    path.write_bytes(bytes(1 << 20))
+    file = MappedFile.open(path)
+    whole, part = file.array("<f4", (1 << 18,), 0), file.array("<f4", (1 << 17,), 1000)
+    assert not whole.any() and _resident_bytes(path) == 1 << 20
+    release(part)
+    around = _resident_bytes(path)
+    assert 1 << 19 <= around <= (1 << 19) + 2 * mmap.PAGESIZE
+    release(file.array("<f4", (3,), 8))  # shares its page
+    assert _resident_bytes(path) == around
+    release_files([part])
+    assert _resident_bytes(path) == 0
+
+
+def _resident_bytes(path: Path) -> int:
+    lines = Path("/proc/self/smaps").read_text().splitlines()
+    area = next(number for number, line in enumerate(lines) if line.endswith(str(path)))
+    size = next(line for line in lines[area:] if line.startswith("Rss:"))
+    return 1024 * int(size.split()[1])
 
 
 def test_writing_into_the_file_is_noticed(path: Path) -> None:

@@ -17,6 +17,10 @@ from netdsl.record import record
 from netdsl.weights.atomic import write_atomically
 
 Tensor = NDArray[Any]
+_AT_ONCE = 1 << 20
+"""Numbers that are checked at once."""
+_STAYS = 128 << 20
+"""A file of so many bytes stays in memory until it is used: to bring it in twice takes longer than to check it."""
 
 _DTYPES = {
     "F64": "<f8",
@@ -71,14 +75,28 @@ def read_tensors(path: Path) -> TensorFile:
 
 
 def _mapped_tensors(path: Path) -> dict[str, Tensor]:
-    """Of a file whose header was found to be right: its length (8 bytes), a table in JSON, then the tensors' bytes."""
+    """Of a file whose header was found to be right: its length (8 bytes), a table in JSON, then the tensors' bytes,
+    one after the other."""
     content = MappedFile.open(path)
     start = 8 + int.from_bytes(content[:8], "little")
     table = json.loads(content[8:start])
-    return {name: _checked(path, content, start, name, table[name]) for name in sorted(table) if name != "__metadata__"}
+    tensors = {
+        name: _tensor(path, content, start, name, table[name]) for name in sorted(table) if name != "__metadata__"
+    }
+    stays = len(content) <= _STAYS
+    if _all_are_float32(tensors):
+        numbers = content.array("<f4", ((len(content) - start) // 4,), start)
+        if _is_finite(numbers, stays):
+            return tensors
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not _is_finite(tensor, stays):
+            raise UserError.of(
+                Code.WEIGHTS_UNREADABLE, f"tensor `{name}` of `{path}` holds values that are not finite numbers"
+            )
+    return tensors
 
 
-def _checked(path: Path, content: MappedFile, start: int, name: str, entry: Mapping[str, Any]) -> Tensor:
+def _tensor(path: Path, content: MappedFile, start: int, name: str, entry: Mapping[str, Any]) -> Tensor:
     dtype = entry["dtype"]
     if dtype not in _DTYPES:
         raise UserError.of(
@@ -86,17 +104,22 @@ def _checked(path: Path, content: MappedFile, start: int, name: str, entry: Mapp
             f"tensor `{name}` of `{path}` has type {dtype}",
             notes=(f"types that are read: {', '.join(_DTYPES)}",),
         )
-    tensor: Tensor = content.array(_DTYPES[dtype], tuple(entry["shape"]), start + entry["data_offsets"][0])
-    finite = tensor.dtype.kind != "f" or _is_finite(tensor)
-    release(tensor)
-    if not finite:
-        raise UserError.of(
-            Code.WEIGHTS_UNREADABLE, f"tensor `{name}` of `{path}` holds values that are not finite numbers"
-        )
-    return tensor
+    return content.array(_DTYPES[dtype], tuple(entry["shape"]), start + entry["data_offsets"][0])
 
 
-def _is_finite(tensor: Tensor) -> bool:
+def _all_are_float32(tensors: Mapping[str, Tensor]) -> bool:
+    return {tensor.dtype.str for tensor in tensors.values()} == {"<f4"}
+
+
+def _is_finite(numbers: Tensor, stays: bool) -> bool:
     """A finite sum of squares, in one pass over the memory, says so; what overflows there is looked at one by one."""
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(np.vdot(tensor, tensor)) or np.isfinite(tensor).all())
+    flat = numbers.reshape(-1)
+    for first in range(0, flat.size, _AT_ONCE):
+        part = flat[first : first + _AT_ONCE]
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(np.vdot(part, part)) or np.isfinite(part).all()
+        if not stays:
+            release(part)
+        if not finite:
+            return False
+    return True

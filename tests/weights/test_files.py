@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from netdsl.diagnostics import Code, UserError
-from netdsl.weights import match_weights, read_tensors, write_atomically, write_tensors
+from netdsl.weights import files, match_weights, read_tensors, write_atomically, write_tensors
 from netdsl.weights.atomic import remove_leftovers
 
 
@@ -67,6 +67,28 @@ def test_missing_files_foreign_types_and_values_that_are_no_numbers(tmp_path: Pa
     write_tensors(path, {"bad": np.array([1, np.inf], dtype=np.float32)}, {})
     with pytest.raises(UserError, match=r"tensor `bad` of .* not finite"):
         read_tensors(path)
+
+
+@pytest.mark.parametrize("stays", [0, 1 << 20])
+@pytest.mark.parametrize("other", [np.float32, np.float16, np.int32])
+def test_every_number_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stays: int, other: type) -> None:
+    """In parts of five, of files that stay in memory and others; numbers whose squares overflow are finite."""
+    monkeypatch.setattr(files, "_AT_ONCE", 5)
+    monkeypatch.setattr(files, "_STAYS", stays)
+    path = tmp_path / "w"
+    sound = {"a": np.full(7, 1e30, np.float32), "b": np.ones((2, 3), other), "c": np.full(4, -2, np.float32)}
+    write_tensors(path, sound, {})
+    assert {name: array.tolist() for name, array in read_tensors(path).tensors.items()} == {
+        name: array.tolist() for name, array in sound.items()
+    }
+    for name in ("a", "b", "c"):
+        for wrong in (np.nan, np.inf, -np.inf):
+            damaged = {key: array.copy() for key, array in sound.items()}
+            if damaged[name].dtype.kind == "f":
+                damaged[name].reshape(-1)[-1] = wrong
+                write_tensors(path, damaged, {})
+                with pytest.raises(UserError, match=f"tensor `{name}` of .* not finite"):
+                    read_tensors(path)
 
 
 EXPECTED = {"conv.weight": (2, 3), "conv.bias": (2,)}
