@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from netdsl import numpy_on_use as np
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
+KEPT_BYTES = 4 << 20
+"""Of a file that may stay in memory: to give it back behind every small array takes longer than to read them."""
+BROUGHT_IN = 64 << 10
+"""Bytes that systems read at once around what is asked for, at least."""
 
 
 class MappedFile(mmap.mmap):
@@ -22,7 +25,7 @@ class MappedFile(mmap.mmap):
 
     _path: Path
     _status: os.stat_result
-    _address: int
+    _unreleased = 0
 
     @staticmethod
     def open(path: Path) -> MappedFile:
@@ -30,7 +33,6 @@ class MappedFile(mmap.mmap):
         with path.open("rb") as file:
             opened = MappedFile(file.fileno(), 0, access=mmap.ACCESS_READ)
             opened._path, opened._status = path.absolute(), os.fstat(file.fileno())
-            opened._address = np.frombuffer(opened, np.uint8).ctypes.data
         return opened
 
     @property
@@ -53,24 +55,18 @@ class MappedFile(mmap.mmap):
 
 
 def release(array: Array) -> None:
-    """Give back the memory that an array (without gaps) of a ``MappedFile`` takes until it is read again.
+    """An array that was read is not needed soon: once ``KEPT_BYTES`` of its ``MappedFile`` are not, its memory is given
+    back until it is read again. Arrays elsewhere are left alone.
 
-    Pages it shares with its neighbours stay; other arrays are left alone.
+    Of the whole file: systems bring in up to two megabytes at once, also what lies beside an array.
     """
     owner = _file_of(array)
-    if owner is not None and hasattr(mmap, "MADV_DONTNEED"):
-        begin = array.ctypes.data - owner._address
-        first, end = -(-begin // mmap.PAGESIZE), min(begin + array.nbytes, len(owner)) // mmap.PAGESIZE
-        if first < end:
-            owner.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (end - first) * mmap.PAGESIZE)
-
-
-def release_files(arrays: Iterable[Array]) -> None:
-    """Give back the memory of all the ``MappedFile``s that arrays lie in, until something of them is read again."""
-    for owner in {_file_of(array) for array in arrays} - {None}:
-        assert owner is not None
-        if hasattr(mmap, "MADV_DONTNEED"):
-            owner.madvise(mmap.MADV_DONTNEED)
+    if owner is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    owner._unreleased += array.nbytes + BROUGHT_IN
+    if owner._unreleased >= KEPT_BYTES:
+        owner._unreleased = 0
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 def is_intact(array: Array) -> bool:

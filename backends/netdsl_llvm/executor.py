@@ -9,7 +9,7 @@ import numpy as np
 from netdsl.diagnostics import Code, UserError
 from netdsl.ir.graph import Graph, Node, Value
 from netdsl.ir.scalar import Var
-from netdsl.mapped_file import is_intact, release, release_files
+from netdsl.mapped_file import is_intact, release
 from netdsl.plan.executor import Array, Exchange
 from netdsl_llvm.compile import rest
 from netdsl_llvm.runtime import Program
@@ -68,7 +68,6 @@ class CpuExecutor:
         for name, array, factors in self._residents():
             self._program.set_weight(name, array, factors)
             release(array)
-        release_files(self._given.values())
 
     def _residents(self) -> Iterator[tuple[str, Array, Array | None]]:
         """Every resident weight: a parameter, one with a factor for each row, or what is computed from weights."""

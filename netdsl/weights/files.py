@@ -18,9 +18,7 @@ from netdsl.weights.atomic import write_atomically
 
 Tensor = NDArray[Any]
 _AT_ONCE = 1 << 20
-"""Numbers that are checked at once."""
-_STAYS = 128 << 20
-"""A file of so many bytes stays in memory until it is used: to bring it in twice takes longer than to check it."""
+"""Numbers that are checked at once, and then given back."""
 
 _DTYPES = {
     "F64": "<f8",
@@ -83,13 +81,12 @@ def _mapped_tensors(path: Path) -> dict[str, Tensor]:
     tensors = {
         name: _tensor(path, content, start, name, table[name]) for name in sorted(table) if name != "__metadata__"
     }
-    stays = len(content) <= _STAYS
     if _all_are_float32(tensors):
         numbers = content.array("<f4", ((len(content) - start) // 4,), start)
-        if _is_finite(numbers, stays):
+        if _is_finite(numbers):
             return tensors
     for name, tensor in tensors.items():
-        if tensor.dtype.kind == "f" and not _is_finite(tensor, stays):
+        if tensor.dtype.kind == "f" and not _is_finite(tensor):
             raise UserError.of(
                 Code.WEIGHTS_UNREADABLE, f"tensor `{name}` of `{path}` holds values that are not finite numbers"
             )
@@ -111,15 +108,14 @@ def _all_are_float32(tensors: Mapping[str, Tensor]) -> bool:
     return {tensor.dtype.str for tensor in tensors.values()} == {"<f4"}
 
 
-def _is_finite(numbers: Tensor, stays: bool) -> bool:
+def _is_finite(numbers: Tensor) -> bool:
     """A finite sum of squares, in one pass over the memory, says so; what overflows there is looked at one by one."""
     flat = numbers.reshape(-1)
     for first in range(0, flat.size, _AT_ONCE):
         part = flat[first : first + _AT_ONCE]
         with np.errstate(all="ignore"):
             finite = np.isfinite(np.vdot(part, part)) or np.isfinite(part).all()
-        if not stays:
-            release(part)
+        release(part)
         if not finite:
             return False
     return True
