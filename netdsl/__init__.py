@@ -41,7 +41,10 @@ def __getattr__(name: str) -> Any:
         return version("netdsl")
     if name not in _HOMES:
         raise AttributeError(f"module 'netdsl' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    from netdsl.no_collections import no_collections
+
+    with no_collections():
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 
 

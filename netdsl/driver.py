@@ -13,6 +13,7 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Code, ResourceLimit, UserError, did_you_mean
+from netdsl.no_collections import no_collections
 from netdsl.record import record
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def emit(origin: Origin, build: Build, stage: str) -> Emitted:
 # -- the stages --------------------------------------------------------------------------------------
 
 
+@no_collections()
 def load(origin: Origin) -> Model:
     """Text to layer graph. Raises UserError with every error of the file, and the legal sizes where those are wrong."""
     from netdsl.elaborate import elaborate
@@ -187,6 +189,7 @@ def make_plan(graph: Graph, device: Device, build: Build) -> Plan:
     return plan_graph(graph, device.plan_target, batch=build.batch, threads=build.threads or usable_cores())
 
 
+@no_collections()
 def make_executor(graph: Graph, parameters: Mapping[str, Array], build: Build) -> Executor:
     """A graph (of a net, or of a training step) compiled, with its parameters resident."""
     device = find_device(build)

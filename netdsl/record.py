@@ -160,8 +160,13 @@ def _equality(values: Callable[[Any], Any]) -> Callable[[Any, object], bool]:
 
 
 def _shown(self: Any) -> str:
-    shown = ", ".join(f"{item.name}={getattr(self, item.name)!r}" for item in fields(self) if item.repr)
-    return f"{type(self).__qualname__}({shown})"
+    shown = [f"{name}={getattr(self, name)!r}" for name in _shown_names(type(self))]
+    return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+@cache
+def _shown_names(cls: Any) -> list[str]:
+    return [item.name for item in fields(cls) if item.repr]
 
 
 def _refuse(self: Any, name: str, *_: Any) -> NoReturn:
