@@ -160,8 +160,9 @@ def _equality(values: Callable[[Any], Any]) -> Callable[[Any, object], bool]:
 
 
 def _shown(self: Any) -> str:
-    shown = [f"{name}={getattr(self, name)!r}" for name in _shown_names(type(self))]
-    return f"{type(self).__qualname__}({', '.join(shown)})"
+    cls: Any = type(self)
+    shown = [f"{name}={getattr(self, name)!r}" for name in _shown_names(cls)]
+    return f"{cls.__qualname__}({', '.join(shown)})"
 
 
 @cache

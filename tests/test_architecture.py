@@ -14,7 +14,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    {"cache_directory", "entry_points", "mapped_file", "numpy_on_use", "package_files", "record", "source"},
+    {
+        "cache_directory", "entry_points", "mapped_file", "no_collections", "numpy_on_use", "package_files", "record",
+        "source",
+    },
     {"diagnostics", "codeframe"},
     {"explain", "ir", "machine", "syntax"},
     {"ops"},
