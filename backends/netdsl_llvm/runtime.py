@@ -6,7 +6,6 @@ import ctypes
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,8 @@ import numpy.typing as npt
 
 from netdsl.ir.types import DType, TensorType
 from netdsl.plan.executor import Exchange
-from netdsl.plan.plan import Plan
+from netdsl.plan.plan import Plan, ResidentWeight
+from netdsl.record import record
 from netdsl_llvm.compile import load
 from netdsl_llvm.entry import (
     ALONE,
@@ -37,7 +37,7 @@ STAGED_ELEMENTS = 1 << 12
 _NUMPY = {DType.F32: np.dtype(np.float32), DType.I32: np.dtype(np.int32)}
 
 
-@dataclass(frozen=True)
+@record
 class _Port:
     """An input or output; `staging` is memory of our own for a small one: copying it is cheaper than finding it."""
 
@@ -60,6 +60,9 @@ class Program:
         self.plan = plan
         self._arena = aligned_zeros(plan.arena_size)
         self._weights = aligned_zeros(plan.weights_size)
+        self._places: dict[str, list[ResidentWeight]] = {}
+        for weight in plan.weights:
+            self._places.setdefault(weight.name, []).append(weight)
         self._sums = RankSums(plan, self._arena, self._weights) if shares(plan) else None
         symbols = {EXCHANGE: self._sums.address} if self._sums is not None else {}
         self._loaded = load(code, [ENTRY, ALONE], symbols)
@@ -80,10 +83,7 @@ class Program:
 
         KeyError if the plan has none of this name.
         """
-        found = [weight for weight in self.plan.weights if weight.name == name]
-        if not found:
-            raise KeyError(name)
-        for weight in found:
+        for weight in self._places[name]:
             into = self._weights[weight.offset : weight.offset + weight.layout.size]
             pack(weight.layout, value.reshape(weight.type.shape), factors, into, self.plan.threads)
 
@@ -95,9 +95,7 @@ class Program:
 
     def weight(self, name: str) -> Array:
         """A copy of a weight in its logical shape."""
-        found = next((weight for weight in self.plan.weights if weight.name == name), None)
-        if found is None:
-            raise KeyError(name)
+        found = self._places[name][0]
         flat = self._weights[found.offset : found.offset + found.layout.size].view(_NUMPY[found.type.dtype])
         unpacked = found.layout.unpack(flat).reshape(found.type.shape)
         return unpacked.copy() if np.may_share_memory(unpacked, flat) else unpacked  # (plain layouts are views)

@@ -252,13 +252,15 @@ def evaluate(expr: Expr, operands: Sequence[Array]) -> Array:
 
 
 def _evaluate(expr: Expr, operands: Sequence[Array], memo: dict[Expr, Any]) -> Any:
+    match expr:  # what is looked at once needs no memory
+        case Var(index=index):
+            return operands[index]
+        case Const(value=value):
+            return operands[0].dtype.type(value) if operands else np.float64(value)
     if expr in memo:
         return memo[expr]
+    result: Any
     match expr:
-        case Var(index=index):
-            result: Any = operands[index]
-        case Const(value=value):
-            result = operands[0].dtype.type(value) if operands else np.float64(value)
         case Select(compare=compare):
             a, b, x, y = (_evaluate(child, operands, memo) for child in expr.children)
             result = np.where(_functions()[compare](a, b), x, y)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl.diagnostics import Code, UserError
+from netdsl.record import record
 from netdsl.weights.files import Tensor, TensorFile, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ METADATA_KEY = "netdsl"
 STATE_PREFIX = "optimizer/"
 
 
-@dataclass
+@record(frozen=False)
 class Progress:
     """How far training has come: ``step`` steps in all, ``epoch`` whole epochs and ``epoch_step`` steps of
     the next one, over which the losses sum to ``loss_sum``."""
@@ -36,7 +37,7 @@ class Progress:
     best_epoch: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Checkpoint:
     """``settings`` identify the training: resuming with others would not continue it."""
 
@@ -50,7 +51,7 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Write atomically; equal checkpoints give equal bytes."""
-        record = {
+        about = {
             "schema": SCHEMA,
             "net": self.net,
             "classes": list(self.classes),
@@ -60,7 +61,7 @@ class Checkpoint:
         }
         tensors = dict(self.parameters)
         tensors.update({STATE_PREFIX + name: tensor for name, tensor in self.state.items()})
-        write_tensors(path, tensors, {METADATA_KEY: json.dumps(record, sort_keys=True)})
+        write_tensors(path, tensors, {METADATA_KEY: json.dumps(about, sort_keys=True)})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
