@@ -12,8 +12,8 @@ from netdsl import numpy_on_use as np
 Array: TypeAlias = "np.ndarray[Any, Any]"
 KEPT_BYTES = 4 << 20
 """Of a file that may stay in memory: to give it back behind every small array takes longer than to read them."""
-BROUGHT_IN = 64 << 10
-"""Bytes that systems read at once around what is asked for, at least."""
+BROUGHT_IN = 1 << 20
+"""Bytes beside an array that come into memory with it: systems bring in from 64 kilobytes to two megabytes at once."""
 
 
 class MappedFile(mmap.mmap):
@@ -58,7 +58,7 @@ def release(array: Array) -> None:
     """An array that was read is not needed soon: once ``KEPT_BYTES`` of its ``MappedFile`` are not, its memory is given
     back until it is read again. Arrays elsewhere are left alone.
 
-    Of the whole file: systems bring in up to two megabytes at once, also what lies beside an array.
+    Of the whole file, for more than the array was brought in.
     """
     owner = _file_of(array)
     if owner is None or not hasattr(mmap, "MADV_DONTNEED"):
