@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netdsl.record import record
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from netdsl.elaborate.probe import Probe
 
 
-@dataclass(frozen=True, order=True)
+@record
 class Axis:
     """What the height or width of an input is called: a name of the file, or ``height`` and the number written."""
 
