@@ -18,20 +18,23 @@ def aligned_zeros(floats: int) -> npt.NDArray[np.float32]:
     """`floats` float32 zeros at an address that is a multiple of 64.
 
     Large blocks are page-aligned anonymous maps, on huge pages where the system offers them: kernels walk
-    many streams at once, and small pages would cost a miss in the address table each. Not a byte more is mapped
-    than asked for, or the resident memory would exceed what was planned.
+    many streams at once, and small pages would cost a miss in the address table each. What is mapped around them so
+    that they begin with a huge page is never touched, and so takes no memory.
     """
     size = max(floats, 1) * 4
-    if size < HUGE_PAGE:
-        raw = np.zeros(size + ARENA_ALIGNMENT, np.uint8)
-        start = -raw.ctypes.data % ARENA_ALIGNMENT
-        return raw[start : start + size].view(np.float32)[:floats]
+    alignment = ARENA_ALIGNMENT if size < HUGE_PAGE else HUGE_PAGE
+    raw = np.zeros(size + alignment, np.uint8) if size < HUGE_PAGE else _mapped(size + alignment)
+    start = -raw.ctypes.data % alignment
+    return raw[start : start + size].view(np.float32)[:floats]
+
+
+def _mapped(size: int) -> npt.NDArray[np.uint8]:
     # Private: a forked process gets memory of its own, and huge pages are not subject to the rules of shared memory.
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     block = mmap.mmap(-1, size, **private)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         block.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(block, np.float32)[:floats]
+    return np.frombuffer(block, np.uint8)
 
 
 _MAPS = Path("/proc/self/maps")
