@@ -74,8 +74,8 @@ def covered(split: Split) -> list[int]:
 
 
 def test_tiles_fill_the_registers() -> None:
-    assert best_vectors(4, ((56, 56),), 32) == 2
-    assert pixel_limit(32, 2) == 14
+    assert best_vectors(4, ((56, 56),), 32) == 4
+    assert pixel_limit(32, 2) == 13
     assert best_vectors(3, ((8, 8),), 32) == 3
     assert best_vectors(6, ((14, 14),), 32, divisor=True) in (2, 3)
     for registers in (16, 32):
