@@ -112,7 +112,7 @@ class Convolution:
         for results in RESULTS[self.kernel]:
             filters = [
                 WinogradFilter(outputs, inputs, self.kernel, groups, target.lanes, vectors, results, self.transposed)
-                for vectors in range(1, min(4, per_group) + 1)
+                for vectors in range(min(2, per_group), min(4, per_group) + 1)
                 if groups == 1 or per_group % vectors == 0
             ]
             size = self.batch, self.height, self.width, threads

@@ -15,10 +15,15 @@ from netdsl.record import record
 
 Matrix = tuple[tuple[float, ...], ...]
 
-POINTS = {4: (0.0, 1.0, -1.0), 6: (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))}
-"""By tile size. Four points besides 0 err least where they are a, -a, 1/a, -1/a: no row outgrows the others."""
+POINTS = {
+    4: (0.0, 1.0, -1.0),
+    6: (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2)),
+    8: (0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0),
+}
+"""By tile size. They err least where with every a there are -a, 1/a and -1/a: no row outgrows the others. Among six
+such points those of least error are near these, which make products that are exact."""
 
-RESULTS = {3: (2, 4), 5: (2,)}
+RESULTS = {3: (2, 4, 6), 5: (2,)}
 """Results along an axis of a tile, by kernel size."""
 
 

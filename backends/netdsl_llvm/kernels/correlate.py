@@ -29,7 +29,7 @@ from netdsl_llvm.kernels.sliding import (
 )
 from netdsl_llvm.layouts import PackedFilter
 from netdsl_llvm.ordering import Order, best_order
-from netdsl_llvm.tiling import PixelTiles, Split, cut, pixel_limit
+from netdsl_llvm.tiling import CACHE_LINE, PixelTiles, Split, cut, pixel_limit
 
 
 def call(
@@ -124,8 +124,17 @@ class _Builder:
         offsets = tuple(i * s.x.h + j * s.x.w for i in range(t.height) for j in range(t.width))
         sums = self._start(t)
         if s.tap_rows.count * s.tap_cols.count:
-            sums = Accumulation(k, f, s, t.vectors, offsets, k.arg("whole_blocks")).over_blocks(x, weights, sums)
+            ahead = self._ahead(t)
+            sums = Accumulation(k, f, s, t.vectors, offsets, k.arg("whole_blocks"), ahead).over_blocks(x, weights, sums)
         self._store(t, sums)
+
+    def _ahead(self, t: _Tile) -> Ahead | None:
+        """The tile's share of the next filter tile, where all pixels of an image are done before it."""
+        if self.order is Order.TILES_LAST:
+            return None
+        k, s = self.k, self.s
+        first = k.add(k.mul(t.h, s.cols), t.w)
+        return Ahead.share(k, self.filter, k.arg("tile_stride"), first, t.height * t.width, s.rows * s.cols)
 
     def _start(self, t: _Tile) -> list[Value]:
         k = self.k
@@ -162,6 +171,31 @@ class _Tile:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """Weights that are used later, fetched while others are summed over: ``lines`` of them for each block and tap,
+    ``offset`` elements after those in use.
+
+    Weights are read from memory once, all by the first of the pixel tiles that use them, at many times the rate memory
+    has; while the other tiles find them in a cache, memory would have nothing to do.
+    """
+
+    offset: Index
+    lines: int
+
+    @staticmethod
+    def share(k: Kernel, filter: PackedFilter, distance: Index, first: Index, count: int, pixels: int) -> Ahead | None:
+        """What ``count`` of so many pixels fetch, from number ``first`` on, of weights ``distance`` away.
+
+        None where there is nothing to share, and where weights are few beside the work on them.
+        """
+        lines = filter.tap_stride // CACHE_LINE
+        if not count < pixels <= count * lines:
+            return None
+        start = k.div(k.mul(first, lines), pixels)
+        return Ahead(k.add(distance, k.mul(start, CACHE_LINE)), -(-lines * count // pixels))
+
+
+@dataclass(frozen=True)
 class Accumulation:
     """The sums of one tile: ``vectors`` registers of pixels at ``offsets`` from the first, register after register.
 
@@ -174,6 +208,7 @@ class Accumulation:
     vectors: int
     offsets: tuple[int, ...]
     whole: Index
+    ahead: Ahead | None = None
 
     def over_blocks(self, x: Value, weights: Value, sums: list[Value]) -> list[Value]:
         """Over all input blocks; the channels of the last one end where the input does."""
@@ -200,6 +235,9 @@ class Accumulation:
         return over_taps(self.k, self.s, (x, weights), sums, taps if unrolled else 1, add)
 
     def _over_channels(self, x: Value, weights: Value, channels: int, sums: list[Value]) -> list[Value]:
+        if self.ahead is not None:
+            for line in range(self.ahead.lines):
+                self.k.fetch_ahead(weights, self.k.add(self.ahead.offset, line * CACHE_LINE))
         fitting = [s for s in range(1, channels + 1) if channels % s == 0 and s * len(sums) <= UNROLLED]
         step = max(fitting, default=1)
         with self.k.carried_loop(0, channels, sums, step) as loop:

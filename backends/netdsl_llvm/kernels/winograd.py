@@ -14,12 +14,11 @@ from netdsl.plan.plan import Step, View
 from netdsl_llvm.codegen import RunBuilder
 from netdsl_llvm.emit import Index, Kernel, Value
 from netdsl_llvm.kernels.access import blocked
-from netdsl_llvm.kernels.correlate import Accumulation
+from netdsl_llvm.kernels.correlate import Accumulation, Ahead
 from netdsl_llvm.kernels.expression import Epilogue, digest
 from netdsl_llvm.kernels.linear import load_square, store_positions, transformed_both_ways
 from netdsl_llvm.kernels.sliding import Sliding, by_vectors, stride_arguments, with_strides, without_strides
 from netdsl_llvm.layouts import PackedFilter
-from netdsl_llvm.tiling import cut, pixel_limit
 from netdsl_llvm.winograd import transforms
 from netdsl_llvm.winograd_filter import WinogradFilter
 from netdsl_llvm.winograd_work import Work
@@ -114,7 +113,11 @@ class _Builder:
 
     def _position_stride(self) -> Index:
         """From one position to the next: a cache line more than the tiles, or all would fall into one cache set."""
-        return self.k.add(self.k.mul(self.k.arg("x_blocks"), self.work.block * self.k.lanes), self.work.gap)
+        return self.k.add(self.k.mul(self.work.panels, self._panel_stride()), self.work.gap)
+
+    def _panel_stride(self) -> Index:
+        """From the tiles that are multiplied together to the next such: their channel blocks follow each other."""
+        return self.k.mul(self.k.arg("x_blocks"), self.work.panel * self.k.lanes)
 
     # -- inputs ----------------------------------------------------------------------------
 
@@ -126,7 +129,9 @@ class _Builder:
         source = k.at(k.arg("x"), s.x.offset(k, n, channels, top, left))
         read = load_square(k, source, size, s.x.h, s.x.w)
         values = transformed_both_ways(k, transforms(self.work.results, self.filter.kernel).inputs, read)
-        place = k.at(block, k.mul(k.add(k.mul(channels, self.work.block), tile), k.lanes))
+        panel, member = k.split(tile, self.work.panel)
+        place = k.mul(k.add(k.mul(channels, self.work.panel), member), k.lanes)
+        place = k.at(block, k.add(k.mul(panel, self._panel_stride()), place))
         store_positions(k, values, place, self._position_stride())
 
     # -- products --------------------------------------------------------------------------
@@ -139,7 +144,7 @@ class _Builder:
             k,
             k.compare("<", filter_tile, k.sub(k.arg("filter_tiles"), 1)),
             (f.vectors, f.output_vectors % f.vectors),
-            lambda vectors: self._multiply(inputs, filter_tile, products, vectors),
+            lambda vectors: self._multiply(inputs, filter_tile, products, vectors, count),
         )
         rest = k.min(f.vectors, k.sub(self._output_vectors(), k.mul(filter_tile, f.vectors)))
         with k.loop(0, rest) as vector, k.loop(0, count) as tile:
@@ -150,34 +155,49 @@ class _Builder:
         missing = -f.output_vectors % f.vectors
         return self.k.sub(self.k.mul(self.k.arg("filter_tiles"), f.vectors), missing)
 
-    def _multiply(self, inputs: Value, filter_tile: Index, products: Value, vectors: int) -> None:
+    def _multiply(self, inputs: Value, filter_tile: Index, products: Value, vectors: int, count: Index) -> None:
         k, f, work = self.k, self.filter, self.work
+        panel, panels = work.panel, work.panels
         group = k.div(filter_tile, k.arg("group_tiles")) if f.groups > 1 else 0
-        start = k.mul(group, k.arg("input_blocks"), work.block * k.lanes)
-        position_weights = k.mul(k.arg("input_blocks"), k.lanes * f.width)
-        weights = k.at(k.arg("filter"), k.mul(filter_tile, f.positions, position_weights))
-        tiles = cut(work.block, 1, pixel_limit(k.target.registers, f.vectors)).rows
+        start = k.mul(group, k.arg("input_blocks"), panel * k.lanes)
+        weights = k.at(k.arg("filter"), k.mul(filter_tile, f.positions, self._position_weights()))
+        whole, rest = divmod(work.block, panel)
+        filled = k.min(panels, k.div(k.add(count, panel - 1), panel))
         with k.loop(0, f.positions) as position:
             x = k.at(inputs, k.add(start, k.mul(position, self._position_stride())))
-            w = k.at(weights, k.mul(position, position_weights))
+            w = k.at(weights, k.mul(position, self._position_weights()))
             y = k.at(products, k.mul(position, work.product_stride(f)))
-            for piece, length, repeats in tiles.pieces:
-                with k.loop(piece, piece + length * repeats, length) as tile:
-                    self._register_tile(x, w, y, tile, length, vectors)
 
-    def _register_tile(self, x: Value, weights: Value, y: Value, tile: Index, length: int, vectors: int) -> None:
-        k, f, block = self.k, self.filter, self.work.block
+            with k.loop(0, k.min(filled, whole)) as number:
+                self._panel(x, w, y, number, panel, vectors)
+            if rest:
+                with k.loop(whole, filled) as number:
+                    self._panel(x, w, y, number, rest, vectors)
+
+    def _position_weights(self) -> Index:
+        """Elements from one position's weights to the next one's."""
+        return self.k.mul(self.k.arg("input_blocks"), self.k.lanes * self.filter.width)
+
+    @property
+    def _flat(self) -> PackedFilter:
+        """The filter of one position."""
+        f = self.filter
+        return PackedFilter(f.width, f.group_inputs, (), 1, f.lanes, f.vectors, f.lanes)
+
+    def _panel(self, x: Value, weights: Value, y: Value, number: Index, length: int, vectors: int) -> None:
+        """The products of a panel's ``length`` tiles."""
+        k, f, work = self.k, self.filter, self.work
+        first = k.mul(number, work.panel)
+        ahead = Ahead.share(k, self._flat, self._position_weights(), first, length, work.block)
         pixels = tuple(i * k.lanes for i in range(length))
-        flat = PackedFilter(f.width, f.group_inputs, (), 1, f.lanes, f.vectors, f.lanes)
-        tail = f.group_inputs % f.lanes
-        whole = k.sub(k.arg("input_blocks"), 1 if tail else 0)
-        walk = Sliding.of_products(k.lanes, block * k.lanes)
-        sums = Accumulation(k, flat, walk, vectors, pixels, whole).over_blocks(
-            k.at(x, k.mul(tile, k.lanes)), weights, [k.v(0.0)] * (vectors * length)
+        whole = k.sub(k.arg("input_blocks"), 1 if f.group_inputs % f.lanes else 0)
+        walk = Sliding.of_products(k.lanes, work.panel * k.lanes)
+        sums = Accumulation(k, self._flat, walk, vectors, pixels, whole, ahead).over_blocks(
+            k.at(x, k.mul(number, self._panel_stride())), weights, [k.v(0.0)] * (vectors * length)
         )
         for index, value in enumerate(sums):
             vector, pixel = divmod(index, length)
-            k.store(value, y, k.mul(k.add(tile, vector * block + pixel), k.lanes), align=4 * k.lanes)
+            k.store(value, y, k.mul(k.add(first, vector * work.block + pixel), k.lanes), align=4 * k.lanes)
 
     # -- results ---------------------------------------------------------------------------
 
