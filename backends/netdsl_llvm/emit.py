@@ -196,11 +196,11 @@ class Kernel(IndexBuilder):
         """One float from memory in every lane."""
         return self.splat(self.load_float(pointer, offset), lanes)
 
-    def fetch_ahead(self, pointer: Value, offset: Index = 0) -> None:
-        """Ask for the cache line there to be in the second-level cache soon. No address is wrong."""
+    def fetch_ahead(self, pointer: Value, offset: Index = 0, level: int = 2) -> None:
+        """Ask for the cache line there to be in the cache of this level, 1 or 2, soon. No address is wrong."""
         fetch = self.module.function("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
-        read, second_level, data = I32(0), I32(2), I32(1)
-        self.b.call(fetch, [self.b.gep(pointer, [self.i(offset)], source_etype=FLOAT), read, second_level, data])
+        read, locality, data = I32(0), I32(4 - level), I32(1)
+        self.b.call(fetch, [self.b.gep(pointer, [self.i(offset)], source_etype=FLOAT), read, locality, data])
 
     def lane_mask(self, count: Index, lanes: int | None = None) -> Value:
         """The i1 vector that is true in the first `count` lanes."""

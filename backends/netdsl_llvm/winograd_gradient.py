@@ -6,8 +6,7 @@ With the results Y = A' [U * V] A of a tile, U = G g G' and V = B' d B, the grad
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from netdsl.record import record
 from netdsl_llvm.tiling import CACHE_LINE
 from netdsl_llvm.winograd_work import SHARED_BYTES, TRANSFORM_COST
 
@@ -17,7 +16,7 @@ SUM_COST = 1.15
 """Of a multiply-add of the sums: each comes with almost half a load."""
 
 
-@dataclass(frozen=True)
+@record
 class GradientWork:
     """``rows x cols`` tiles of ``results x results`` positions of the gradient a sample, all samples' in one line."""
 

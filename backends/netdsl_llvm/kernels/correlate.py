@@ -31,6 +31,9 @@ from netdsl_llvm.layouts import PackedFilter
 from netdsl_llvm.ordering import Order, best_order
 from netdsl_llvm.tiling import CACHE_LINE, PixelTiles, Split, cut, pixel_limit
 
+STREAM_DISTANCE = 1024
+"""Elements from the weights in use to those that a single pixel fetches."""
+
 
 def call(
     run: RunBuilder, filter: PackedFilter, sliding: Sliding, epilogue: Epilogue, places: Mapping[str, View | Value]
@@ -173,26 +176,35 @@ class _Tile:
 @dataclass(frozen=True)
 class Ahead:
     """Weights that are used later, fetched while others are summed over: ``lines`` of them for each block and tap,
-    ``offset`` elements after those in use.
-
-    Weights are read from memory once, all by the first of the pixel tiles that use them, at many times the rate memory
-    has; while the other tiles find them in a cache, memory would have nothing to do.
+    from ``offset`` elements after those in use, into the cache of this ``level``.
     """
 
     offset: Index
     lines: int
+    level: int
 
     @staticmethod
     def share(k: Kernel, filter: PackedFilter, distance: Index, first: Index, count: int, pixels: int) -> Ahead | None:
-        """What ``count`` of so many pixels fetch, from number ``first`` on, of weights ``distance`` away.
+        """What ``count`` of so many pixels fetch, from number ``first`` on, of the next weights, ``distance`` away.
 
-        None where there is nothing to share, and where weights are few beside the work on them.
+        Weights are read from memory once, all by the first of the pixel tiles that use them, at many times the rate
+        memory has; while the other tiles find them in a cache, it would have nothing to do. Single pixels fetch what
+        they use themselves a little later: it comes faster than when hardware alone sees the stream. None where
+        weights are few beside the work on them.
         """
         lines = filter.tap_stride // CACHE_LINE
+        if pixels == 1:
+            return Ahead(STREAM_DISTANCE, lines, level=1)
         if not count < pixels <= count * lines:
             return None
         start = k.div(k.mul(first, lines), pixels)
-        return Ahead(k.add(distance, k.mul(start, CACHE_LINE)), -(-lines * count // pixels))
+        return Ahead(k.add(distance, k.mul(start, CACHE_LINE)), -(-lines * count // pixels), level=2)
+
+    def fetch(self, k: Kernel, weights: Value, lines: range, first: Index = 0) -> None:
+        """Fetch these of the lines, counted from number ``first``."""
+        start = k.add(self.offset, k.mul(first, CACHE_LINE))
+        for line in lines:
+            k.fetch_ahead(weights, k.add(start, line * CACHE_LINE), self.level)
 
 
 @dataclass(frozen=True)
@@ -235,15 +247,19 @@ class Accumulation:
         return over_taps(self.k, self.s, (x, weights), sums, taps if unrolled else 1, add)
 
     def _over_channels(self, x: Value, weights: Value, channels: int, sums: list[Value]) -> list[Value]:
-        if self.ahead is not None:
-            for line in range(self.ahead.lines):
-                self.k.fetch_ahead(weights, self.k.add(self.ahead.offset, line * CACHE_LINE))
+        k, ahead = self.k, self.ahead
         fitting = [s for s in range(1, channels + 1) if channels % s == 0 and s * len(sums) <= UNROLLED]
         step = max(fitting, default=1)
-        with self.k.carried_loop(0, channels, sums, step) as loop:
+        lines = ahead.lines * step // channels if ahead is not None else 0  # in a round of the loop
+        if ahead is not None:
+            ahead.fetch(k, weights, range(lines * (channels // step), ahead.lines))
+        with k.carried_loop(0, channels, sums, step) as loop:
             sums = loop.carried
             for channel in range(step):
-                sums = self._add_channel(x, weights, self.k.add(loop.index, channel), sums)
+                sums = self._add_channel(x, weights, k.add(loop.index, channel), sums)
+                if ahead is not None and lines:
+                    part = range(lines * channel // step, lines * (channel + 1) // step)
+                    ahead.fetch(k, weights, part, k.mul(k.div(loop.index, step), lines))
             loop.carry(sums)
         return loop.results
 
