@@ -31,7 +31,7 @@ UNHIDDEN = 0.3
 """Part of the time of reading a position's weights that the products of one panel do not hide."""
 BARRIER_COST = 4000.0
 MOST_INPUT_BYTES = 12 << 20
-"""Of the transformed inputs of a block, when there is a choice."""
+"""Of the transformed inputs that exist at a time, where they can be fewer."""
 
 
 @record
@@ -135,24 +135,24 @@ def cheapest(
 ) -> tuple[Work, float]:
     """The way of least cost to a result of this size, and its cost."""
     rows, cols = -(-height // filter.results), -(-width // filter.results)
-    ways = (
+    ways = [
         Work(filter.results, batch, rows, cols, block, shared, threads, panel)
-        for block, panel in _blocks(filter, registers, batch * rows * cols, threads)
+        for block, panel in _blocks(pixel_limit(registers, filter.vectors), batch * rows * cols, threads)
         for shared in ((False, True) if threads > 1 else (False,))
-    )
-    return min(((way, way.cost(filter, registers)) for way in ways), key=lambda found: found[1])
+    ]
+    sizes = [4 * way.inputs_size(filter) for way in ways]
+    most = max(MOST_INPUT_BYTES, min(sizes))
+    costs = {way: way.cost(filter, registers) for way, size in zip(ways, sizes, strict=True) if size <= most}
+    best = min(costs, key=lambda way: costs[way])
+    return best, costs[best]
 
 
-def _blocks(filter: WinogradFilter, registers: int, tiles: int, threads: int) -> Iterator[tuple[int, int]]:
-    """Tiles of a block and of a panel worth trying: all in one block, and whole panels in several."""
-    limit = pixel_limit(registers, filter.vectors)
-    bytes_of_tile = 4 * filter.positions * filter.input_blocks * filter.groups * filter.lanes
-    most = max(1, MOST_INPUT_BYTES // bytes_of_tile)
+def _blocks(limit: int, tiles: int, threads: int) -> Iterator[tuple[int, int]]:
+    """Tiles of a block and of a panel, ``limit`` at most, worth trying: all in one block, and several of few panels."""
     counts = {1, *(threads * turns for turns in (1, 2, 3, 4, 6, 8))}
     counts |= {-(-tiles // (limit * panels)) for panels in (2, 4, 8)}
     for count in sorted(counts):
         block = -(-tiles // count)
-        if block <= most or count == max(counts):
-            panels = -(-block // limit)
-            panel = -(-block // panels)
-            yield min(tiles, panel * panels), panel
+        panels = -(-block // limit)
+        panel = -(-block // panels)
+        yield min(tiles, panel * panels), panel
