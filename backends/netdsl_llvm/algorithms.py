@@ -21,12 +21,10 @@ from netdsl_llvm.target import Target
 from netdsl_llvm.winograd import RESULTS
 from netdsl_llvm.winograd_filter import WinogradFilter
 from netdsl_llvm.winograd_gradient import GradientWork
-from netdsl_llvm.winograd_work import TRANSFORM_COST, Work, cheapest
+from netdsl_llvm.winograd_work import MEMORY_BYTES, TRANSFORM_COST, Work, cheapest
 
 EMITTERS = {"conv": "emit_conv", "conv_grad_input": "emit_transposed"}
 """The correlations that have a choice, and what emits them."""
-MEMORY_BYTES = 5.0
-"""That come from memory in the time of a multiply-add of registers: weights are read once, from there."""
 DIRECT_COST, DIRECT_GRADIENT_COST = 1.03, 1.1
 """Of a multiply-add of a direct convolution, and of the gradient of its filter."""
 WORTH = 0.9

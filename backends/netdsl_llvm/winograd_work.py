@@ -19,16 +19,16 @@ FAR_COST = 2.0
 """As many times as much they are where a block does not fit the second-level cache,"""
 NEAR_BYTES = 800 << 10
 """which keeps so much of it."""
-MEMORY_BYTES, SHARED_BYTES = 5.0, 16.0
-"""That come from memory, and from the last-level cache, in the time of a multiply-add."""
 SHARED_FILTER_BYTES = 12 << 20
 """A filter of so much is still in the last-level cache when the next block of tiles is multiplied with it."""
 INPUT_BYTES = 5.0
 """Of transformed inputs that come from beyond the second-level cache in the time of a multiply-add."""
-FIRST_LEVEL_BYTES, WEIGHT_BYTES = 32 << 10, 160.0
+FIRST_LEVEL_BYTES, WEIGHT_BYTES = 32 << 10, 80.0
 """Weights of a position that leave room in the first-level cache; of others so many bytes come in that time."""
-UNHIDDEN = 0.3
-"""Part of the time of reading a position's weights that the products of one panel do not hide."""
+MEMORY_BYTES, SHARED_BYTES = 5.0, 16.0
+"""That come from memory, and from the last-level cache, in the time of a multiply-add."""
+FROM_MEMORY, FROM_SHARED = (MEMORY_BYTES, 1.0), (SHARED_BYTES, 0.3)
+"""So weights come, with the part of their time that the products of one panel do not hide."""
 BARRIER_COST = 4000.0
 MOST_INPUT_BYTES = 12 << 20
 """Of the transformed inputs that exist at a time, where they can be fewer."""
@@ -105,24 +105,24 @@ class Work:
         back = BACK_COST * transform * f.vectors
         inputs = 0.0 if near else 4 * self.block_size(f) / f.groups / INPUT_BYTES
 
-        def multiplied(tiles: int, bytes_per_cost: float) -> float:
-            """One tile of the filter with so many of the map, its weights coming from memory or from a cache."""
+        def multiplied(tiles: int, source: tuple[float, float]) -> float:
+            """One tile of the filter with so many of the map, its weights coming from there."""
             panels = -(-tiles // self.panel)
             products = 2 * f.positions * f.group_inputs * panels * grid_cost(f.vectors, (self.panel, 1), registers)
             if 4 * f.position_stride > FIRST_LEVEL_BYTES:
                 products += panels * 4 * f.tile_stride / WEIGHT_BYTES
-            weights = 4 * f.tile_stride / bytes_per_cost
-            return max(products, weights + inputs) + UNHIDDEN * weights / panels
+            weights = 4 * f.tile_stride / source[0]
+            return max(products, weights + inputs) + source[1] * weights / panels
 
-        again = SHARED_BYTES if 4 * f.size <= SHARED_FILTER_BYTES else MEMORY_BYTES
+        again = FROM_SHARED if 4 * f.size <= SHARED_FILTER_BYTES else FROM_MEMORY
         if self.shared:
             items = -(-f.tiles * self.blocks // self.threads)
             first = -(-items // self.blocks)
-            products = first * multiplied(self.block, MEMORY_BYTES) + (items - first) * multiplied(self.block, again)
+            products = first * multiplied(self.block, FROM_MEMORY) + (items - first) * multiplied(self.block, again)
             return (into * self.tiles) / self.threads + BARRIER_COST + products + items * back * self.block
         turns = -(-self.blocks // self.threads)
         tiles = min(self.tiles, turns * self.block)
-        products = multiplied(min(tiles, self.block), MEMORY_BYTES)
+        products = multiplied(min(tiles, self.block), FROM_MEMORY)
         if turns > 1:
             products += (turns - 2) * multiplied(self.block, again)
             products += multiplied(tiles - (turns - 1) * self.block, again)
