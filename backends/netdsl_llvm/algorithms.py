@@ -18,7 +18,7 @@ from netdsl_llvm.conv_windows import conv_axes, grad_weight_axes, transposed_con
 from netdsl_llvm.filters import conv_filter
 from netdsl_llvm.registry import Lowering
 from netdsl_llvm.target import Target
-from netdsl_llvm.winograd import RESULTS
+from netdsl_llvm.winograd import RESULTS, TRAINED_RESULTS
 from netdsl_llvm.winograd_filter import WinogradFilter
 from netdsl_llvm.winograd_gradient import GradientWork
 from netdsl_llvm.winograd_work import MEMORY_BYTES, TRANSFORM_COST, Work, cheapest
@@ -107,7 +107,7 @@ class Convolution:
         if self.transposed and outputs < target.lanes:
             return
         per_group = -(-outputs // groups // target.lanes)
-        for results in RESULTS[self.kernel]:
+        for results in (RESULTS if self.resident else TRAINED_RESULTS)[self.kernel]:
             filters = [
                 WinogradFilter(outputs, inputs, self.kernel, groups, target.lanes, vectors, results, self.transposed)
                 for vectors in range(min(2, per_group), min(4, per_group) + 1)
@@ -184,12 +184,12 @@ def best_gradient(target: Target, call: Call, batch: int) -> GradientWork | None
     attrs, (outputs, height, width), (inputs, *_) = call.attrs, call.inputs[0].shape, call.inputs[1].shape
     kernel, other = attrs["kernel"]
     plain = kernel == other and tuple(attrs["stride"]) == tuple(attrs["dilation"]) == (1, 1) and attrs["groups"] == 1
-    if not plain or kernel not in RESULTS or inputs < target.lanes:
+    if not plain or kernel not in TRAINED_RESULTS or inputs < target.lanes:
         return None
     blocks, vectors = (-(-channels // target.lanes) for channels in (inputs, outputs))
     ways = [
         GradientWork(m, kernel, batch, -(-height // m), -(-width // m), blocks, vectors, target.lanes)
-        for m in RESULTS[kernel]
+        for m in TRAINED_RESULTS[kernel]
     ]
     best = min(ways, key=lambda way: way.cost, default=None)
     direct = DIRECT_GRADIENT_COST * batch * height * width * kernel**2 * inputs * vectors

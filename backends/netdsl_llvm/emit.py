@@ -189,6 +189,14 @@ class Kernel(IndexBuilder):
         """Store a float or a vector."""
         self.b.store(value, self.at(pointer, offset), align=align)
 
+    def store_past_caches(self, value: Value, pointer: Value, offset: Index = 0) -> None:
+        """Store a vector, to an address that is a multiple of its size, without what was there being read first.
+
+        It is read again from memory. Other threads see it behind a fence.
+        """
+        stored = self.b.store(value, self.at(pointer, offset), align=4 * value.type.count)
+        stored.set_metadata("nontemporal", self.module.ir.add_metadata([I32(1)]))
+
     def load_float(self, pointer: Value, offset: Index = 0) -> Value:
         return self.b.load(self.at(pointer, offset), typ=FLOAT, align=4)
 

@@ -25,6 +25,8 @@ such points those of least error are near these, which make products that are ex
 
 RESULTS = {3: (2, 4, 6), 5: (2,)}
 """Results along an axis of a tile, by kernel size."""
+TRAINED_RESULTS = {3: (2, 4), 5: (2,)}
+"""Where weights change: filters of larger tiles take longer to transform in every step than their products save."""
 
 
 @record

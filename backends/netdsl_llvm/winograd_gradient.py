@@ -12,6 +12,8 @@ from netdsl_llvm.winograd_work import SHARED_BYTES, TRANSFORM_COST
 
 PANEL_BYTES = 640 << 10
 """Of transformed inputs and gradients at one position: every register tile of sums reads them again."""
+NEAR_BYTES = 4 << 20
+"""Of sums: more leave the caches."""
 SUM_COST = 1.15
 """Of a multiply-add of the sums: each comes with almost half a load."""
 
@@ -69,6 +71,11 @@ class GradientWork:
     def sum_stride(self) -> int:
         """From one position's sums to the next one's."""
         return self.output_vectors * self.input_blocks * self.lanes**2 + CACHE_LINE
+
+    @property
+    def sums_leave(self) -> bool:
+        """Whether all sums are written once, and so many that the first left the caches when they are read."""
+        return self.chunks == 1 and 4 * self.positions * self.sum_stride > NEAR_BYTES
 
     @property
     def scratch(self) -> int:

@@ -5,6 +5,9 @@ Registers of a result that lie beyond its last channel are not written: no kerne
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from netdsl.plan.plan import Step
 from netdsl_llvm.codegen import RunBuilder
 from netdsl_llvm.emit import Index, Kernel, Value
@@ -15,6 +18,8 @@ from netdsl_llvm.winograd import transforms
 from netdsl_llvm.winograd_filter import WinogradFilter
 
 Taps = list[list[Value]]
+NEAR_BYTES = 1 << 18
+"""A larger result is written past the caches: reading each of its lines first took more than half of the time."""
 
 
 def emit(run: RunBuilder, step: Step, source: PackedFilter, result: WinogradFilter) -> None:
@@ -23,20 +28,20 @@ def emit(run: RunBuilder, step: Step, source: PackedFilter, result: WinogradFilt
     integers = {f"x_{name}": getattr(source, name) for name in _SOURCE_EXTENTS}
     integers |= {f"y_{name}": getattr(result, name) for name in _RESULT_EXTENTS}
     build = _turned if result.transposed else _straight
-    key = f"transform_filter_{result.results}x{result.kernel}{'_turned' if result.transposed else ''}"
+    far = 4 * result.size > NEAR_BYTES
+    form = f"{'_turned' if result.transposed else ''}{'_far' if far else ''}"
+    key = f"transform_filter_{result.results}x{result.kernel}{form}"
     pointers = {"x": step.inputs[0], "y": step.outputs[0]}
-    run.call(key, lambda k: build(k, result.results, result.kernel), pointers, integers, noalias=("y",))
+    run.call(key, lambda k: build(k, result.results, result.kernel, far), pointers, integers, noalias=("y",))
 
 
 _SOURCE_EXTENTS = ("vectors", "width", "tile_stride", "block_stride", "tap_stride")
 _RESULT_EXTENTS = ("vectors", "width", "tile_stride", "position_stride", "output_vectors", "input_blocks")
 
 
-def _straight(k: Kernel, results: int, kernel: int) -> None:
-    """Result channels stay in the lanes. Work items are registers of them, by block of inputs."""
-    begin, end = k.share(k.mul(k.arg("y_output_vectors"), k.arg("y_input_blocks")))
-    with k.loop(begin, end) as item:
-        vector, block = k.split(item, k.arg("y_input_blocks"))
+def _straight(k: Kernel, results: int, kernel: int, far: bool) -> None:
+    """Result channels stay in the lanes."""
+    with _registers(k) as (vector, block):
         x, y = _source(k, vector, block), _result(k, vector, block)
         with k.loop(0, k.lanes) as channel:
             row = k.at(x, k.mul(channel, k.arg("x_width")))
@@ -44,15 +49,13 @@ def _straight(k: Kernel, results: int, kernel: int) -> None:
                 [k.load(row, k.mul(i * kernel + j, k.arg("x_tap_stride"))) for j in range(kernel)]
                 for i in range(kernel)
             ]
-            _store(k, transformed_both_ways(k, transforms(results, kernel).filter, taps), y, channel)
+            _store(k, transformed_both_ways(k, transforms(results, kernel).filter, taps), y, channel, far)
 
 
-def _turned(k: Kernel, results: int, kernel: int) -> None:
+def _turned(k: Kernel, results: int, kernel: int, far: bool) -> None:
     """The source's inputs are the result's channels: squares of the two change places, taps are taken from the last."""
     squares = k.scratch(kernel * kernel * k.lanes * k.lanes)
-    begin, end = k.share(k.mul(k.arg("y_output_vectors"), k.arg("y_input_blocks")))
-    with k.loop(begin, end) as item:
-        vector, block = k.split(item, k.arg("y_input_blocks"))
+    with _registers(k) as (vector, block):
         x, y = _source(k, block, vector), _result(k, vector, block)
         with k.loop(0, kernel * kernel) as tap:
             place = k.at(x, k.mul(tap, k.arg("x_tap_stride")))
@@ -63,7 +66,22 @@ def _turned(k: Kernel, results: int, kernel: int) -> None:
             row = k.at(squares, k.mul(channel, kernel * kernel * k.lanes))
             last = kernel * kernel - 1
             taps = [[k.load(row, (last - i * kernel - j) * k.lanes) for j in range(kernel)] for i in range(kernel)]
-            _store(k, transformed_both_ways(k, transforms(results, kernel).filter, taps), y, channel)
+            _store(k, transformed_both_ways(k, transforms(results, kernel).filter, taps), y, channel, far)
+
+
+@contextmanager
+def _registers(k: Kernel) -> Iterator[tuple[Index, Index]]:
+    """Registers of result channels by block of inputs, shared out; those of a tile follow each other, for at every
+    position they lie side by side, and positions lie in pages of their own."""
+    vectors = k.arg("y_vectors")
+    tiles = k.div(k.add(k.arg("y_output_vectors"), k.sub(vectors, 1)), vectors)
+    begin, end = k.share(k.mul(tiles, k.arg("y_input_blocks")))
+    with k.loop(begin, end) as item:
+        tile, block = k.split(item, k.arg("y_input_blocks"))
+        first = k.mul(tile, vectors)
+        with k.loop(first, k.min(k.add(first, vectors), k.arg("y_output_vectors"))) as vector:
+            yield vector, block
+    k.b.fence("seq_cst")
 
 
 def _source(k: Kernel, vector: Index, block: Index) -> Value:
@@ -80,7 +98,8 @@ def _result(k: Kernel, vector: Index, block: Index) -> Value:
     return k.at(k.arg("y"), k.add(k.mul(tile, k.arg("y_tile_stride")), place))
 
 
-def _store(k: Kernel, values: Taps, y: Value, channel: Index) -> None:
+def _store(k: Kernel, values: Taps, y: Value, channel: Index, far: bool) -> None:
     row = k.at(y, k.mul(channel, k.arg("y_width")))
+    store = k.store_past_caches if far else k.store
     for position, value in enumerate(value for line in values for value in line):
-        k.store(value, row, k.mul(position, k.arg("y_position_stride")))
+        store(value, row, k.mul(position, k.arg("y_position_stride")))

@@ -116,6 +116,8 @@ class _Builder:
                 (vectors, w.output_vectors % vectors),
                 lambda count: self._sums_of(position, k.mul(group, vectors), count, again),
             )
+        if w.sums_leave:
+            k.b.fence("seq_cst")
 
     def _sums_of(self, position: Index, vector: Index, vectors: int, again: bool) -> None:
         """For all inputs, some channels at a time."""
@@ -148,7 +150,10 @@ class _Builder:
                     values[v * channels + c] = k.fma(scalar, gradient, loop.carried[v * channels + c])
             loop.carry(values)
         for place, value in zip(places, loop.results, strict=True):
-            k.store(value, sums, place, align=4 * k.lanes)
+            if w.sums_leave:
+                k.store_past_caches(value, sums, place)
+            else:
+                k.store(value, sums, place, align=4 * k.lanes)
 
     # -- back ------------------------------------------------------------------------------
 

@@ -114,15 +114,34 @@ channel_counts = st.tuples(st.integers(16, 40), st.integers(16, 70), st.integers
 @few
 @given(channel_counts, st.sampled_from(FORMS), st.integers(1, 3), st.data())
 def test_training(counts: tuple[int, int, int], form: tuple[int, int], threads: int, data: st.DataObject) -> None:
-    """Two layers, so that a gradient passes through the second: filters are transformed in every step, both ways."""
-    inputs, middle, last = counts
     batch, target = data.draw(st.integers(1, 2)), data.draw(st.sampled_from(TARGETS))
+    size = data.draw(st.integers(9, 14)), data.draw(st.integers(9, 14))
+    pads = [data.draw(st.tuples(*[st.integers(0, form[1] - 1)] * 4)) for _ in range(2)]
+    check_training(counts, size, pads, form, batch, target, threads)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_training_of_filters_that_leave_the_caches(target: str) -> None:
+    """Their transforms and sums are written past the caches, and read by other threads."""
+    check_training((32, 192, 192), (6, 7), [(1, 1, 1, 1)] * 2, (4, 3), 2, target, 3)
+
+
+def check_training(
+    counts: tuple[int, int, int],
+    size: tuple[int, int],
+    pads: list[tuple[int, ...]],
+    form: tuple[int, int],
+    batch: int,
+    target: str,
+    threads: int,
+) -> None:
+    """Two layers, so that a gradient passes through the second: filters are transformed in every step, both ways."""
+    inputs, *channel_counts = counts
     graph = Graph("two")
     b = builder(graph)
-    y = b.input("x", TensorType((inputs, data.draw(st.integers(9, 14)), data.draw(st.integers(9, 14)))))
-    for name, channels in (("first", middle), ("second", last)):
+    y = b.input("x", TensorType((inputs, *size)))
+    for name, channels, pad in zip(("first", "second"), channel_counts, pads, strict=True):
         weight = b.param(f"{name}.w", (channels, y.type.shape[0], form[1], form[1]), {})
-        pad = tuple(data.draw(st.integers(0, form[1] - 1)) for _ in range(4))
         y = b.op("conv", [y, weight], {**PLAIN, "channels": channels, "kernel": (form[1],) * 2, "pad": pad}).output
     graph.outputs["y"] = y
     step = run_passes(training_step(graph), mode=Mode.TRAINING)[0]
@@ -133,7 +152,7 @@ def test_training(counts: tuple[int, int, int], form: tuple[int, int], threads: 
     drawn = {n.name: random.standard_normal(n.output.type.full_shape(batch)).astype(np.float32) for n in step.inputs}
     values = drawn | {name: value for name, value in counters.items() if name in drawn}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(algorithms, "RESULTS", {form[1]: (form[0],)})
+        patch.setattr(algorithms, "TRAINED_RESULTS", {form[1]: (form[0],)})
         run = _executor(step, params, target, batch, threads)
     exact = Interpreter(step).run(values, params).updates
     run.step(values)
