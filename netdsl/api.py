@@ -181,7 +181,7 @@ def compile(
     """A network as a callable for batches of ``batch`` samples.
 
     ``weights``: a safetensors file or a run directory, arrays by name, or the seed of fresh ones (None: seed 0).
-    ``exact``: sum convolutions as they are defined; otherwise they may be transformed (Winograd), 1e-5 apart. The
+    ``exact``: sum convolutions as they are defined; otherwise they may be transformed (Winograd), 2e-5 apart. The
     result has the same bits for any number of threads. Raises UserError, DeviceMissing, Unsupported.
     """
     batch = whole("batch", batch)

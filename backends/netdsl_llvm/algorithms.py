@@ -19,9 +19,10 @@ from netdsl_llvm.filters import conv_filter
 from netdsl_llvm.registry import Lowering
 from netdsl_llvm.target import Target
 from netdsl_llvm.winograd import RESULTS, TRAINED_RESULTS
+from netdsl_llvm.winograd_costs import MEMORY_BYTES, TRANSFORM_COST, cheapest
 from netdsl_llvm.winograd_filter import WinogradFilter
 from netdsl_llvm.winograd_gradient import GradientWork
-from netdsl_llvm.winograd_work import MEMORY_BYTES, TRANSFORM_COST, Work, cheapest
+from netdsl_llvm.winograd_work import Work
 
 EMITTERS = {"conv": "emit_conv", "conv_grad_input": "emit_transposed"}
 """The correlations that have a choice, and what emits them."""
@@ -80,16 +81,15 @@ class Convolution:
 
     def work(self, target: Target, filter: WinogradFilter, threads: int) -> Work:
         """How it is done with this filter."""
-        return Work.of(filter, target.registers, self.batch, self.height, self.width, threads)
+        return cheapest(filter, target.registers, self.batch, self.height, self.width, threads)[0]
 
     def cost(self, target: Target, filter: WinogradFilter) -> float:
         """With this filter on one thread, in multiply-adds of registers."""
-        run = self.work(target, filter, 1).cost(filter, target.registers)
-        read = 4 * filter.size / MEMORY_BYTES
+        _, run = cheapest(filter, target.registers, self.batch, self.height, self.width, 1)
         if self.resident:
-            return max(run, read)
+            return run
         made = TRANSFORM_COST * filter.positions * filter.group_inputs * filter.output_vectors
-        return max(run, read) + max(made, read)
+        return run + max(made, 4 * filter.size / MEMORY_BYTES)
 
     def direct_cost(self, target: Target) -> float:
         """Of the direct convolution on one thread, in multiply-adds of registers."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from netdsl.record import record
 from netdsl_llvm.tiling import CACHE_LINE
-from netdsl_llvm.winograd_work import SHARED_BYTES, TRANSFORM_COST
+from netdsl_llvm.winograd_costs import SHARED_BYTES, TRANSFORM_COST
 
 PANEL_BYTES = 640 << 10
 """Of transformed inputs and gradients at one position: every register tile of sums reads them again."""

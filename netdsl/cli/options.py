@@ -183,7 +183,7 @@ def build_options(batch: int | None = None, math: bool = False) -> Callable[[Fun
             default="fast",
             show_default=True,
             callback=lambda context, parameter, value: value == "exact",
-            help="`exact` sums convolutions as they are defined; `fast` may transform them (Winograd), 1e-5 apart.",
+            help="`exact` sums convolutions as they are defined; `fast` may transform them (Winograd), 2e-5 apart.",
         )
     return gathered("build", Build, options)
 

@@ -20,6 +20,7 @@ from netdsl_llvm.kernels.linear import load_square, store_positions, transformed
 from netdsl_llvm.kernels.sliding import Sliding, by_vectors, stride_arguments, with_strides, without_strides
 from netdsl_llvm.layouts import PackedFilter
 from netdsl_llvm.winograd import transforms
+from netdsl_llvm.winograd_costs import cheapest
 from netdsl_llvm.winograd_filter import WinogradFilter
 from netdsl_llvm.winograd_work import Work
 
@@ -30,7 +31,7 @@ def emit(run: RunBuilder, step: Step, sliding: Sliding, epilogue: Epilogue, plac
     assert isinstance(filter, WinogradFilter)
     assert scratch is not None
     x, y = blocked(step.inputs[0], run.target.lanes), blocked(step.outputs[0], run.target.lanes)
-    work = Work.of(filter, run.target.registers, y.batch, y.height, y.width, run.plan.threads)
+    work, _ = cheapest(filter, run.target.registers, y.batch, y.height, y.width, run.plan.threads)
     integers: dict[str, Index] = {"filter_tiles": filter.tiles, "x_blocks": x.blocks}
     integers |= {"input_blocks": filter.input_blocks, "group_tiles": filter.tiles // filter.groups}
     integers |= stride_arguments(sliding, epilogue)

@@ -31,7 +31,7 @@ from tests.passes.test_random_nets import training_step
 
 Array = np.ndarray[Any, Any]
 few = settings(max_examples=16, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-ERROR = {(2, 3): 3e-6, (4, 3): 1e-5, (6, 3): 4e-5, (2, 5): 1e-5}
+ERROR = {(2, 3): 3e-6, (4, 3): 1e-5, (6, 3): 2e-5, (2, 5): 1e-5}
 """Of a layer's largest result. The transforms multiply rounding errors by a few times what direct sums have."""
 FORMS = sorted(ERROR)
 PLAIN = {"stride": (1, 1), "dilation": (1, 1), "groups": 1, "bias": False, "round": "floor"}
