@@ -107,10 +107,11 @@ class Convolution:
         if self.transposed and outputs < target.lanes:
             return
         per_group = -(-outputs // groups // target.lanes)
+        fewest = min(2, per_group) if groups == 1 else 1
         for results in (RESULTS if self.resident else TRAINED_RESULTS)[self.kernel]:
             filters = [
                 WinogradFilter(outputs, inputs, self.kernel, groups, target.lanes, vectors, results, self.transposed)
-                for vectors in range(min(2, per_group), min(4, per_group) + 1)
+                for vectors in range(fewest, min(4, per_group) + 1)
                 if groups == 1 or per_group % vectors == 0
             ]
             size = self.batch, self.height, self.width, threads
@@ -209,6 +210,9 @@ def best_lowering(target: Target, node: Node, batch: int, threads: int, *, resid
 @cache
 def best_filter(target: Target, convolution: Convolution, threads: int) -> WinogradFilter | None:
     """The filter of least cost, None where the direct convolution is as good. Networks repeat their layers."""
-    costs = {filter: convolution.cost(target, filter) for filter in convolution.filters(target, threads)}
+    costs = {filter: convolution.cost(target, filter) for filter in convolution.filters(target, 1)}
     best = min(costs, key=lambda filter: costs[filter], default=None)
-    return best if best is not None and costs[best] < WORTH * convolution.direct_cost(target) else None
+    if best is None or costs[best] >= WORTH * convolution.direct_cost(target):
+        return None
+    # as many registers as suit the threads change no bits, another transform would
+    return next(filter for filter in convolution.filters(target, threads) if filter.results == best.results)

@@ -108,6 +108,20 @@ def test_convolutions(case: tuple[Graph, tuple[int, int]], batch: int, threads: 
     np.testing.assert_array_equal(first, alone.step({"x": x})["y"])
 
 
+@pytest.mark.parametrize("shape", [(96, 128, 28), (128, 192, 28), (160, 224, 14), (144, 288, 14), (192, 384, 7)])
+def test_the_transform_does_not_depend_on_threads(shape: tuple[int, int, int]) -> None:
+    """It changes the last bits; how the tiles are shared out doesn't."""
+    inputs, outputs, size = shape
+    layer = algorithms.Convolution(inputs, outputs, 3, 1, False, 1, (size, size), size, size, 1, 1, True)
+    chosen = [algorithms.best_filter(Target.named("avx512"), layer, threads) for threads in range(1, 9)]
+    assert len({filter.results for filter in chosen if filter is not None}) == 1
+
+
+def test_groups_of_any_number_of_registers_have_a_filter() -> None:
+    layer = algorithms.Convolution(160, 160, 3, 2, False, 1, (14, 14), 14, 14, 1, 1, True)
+    assert [f.vectors for f in layer.filters(Target.named("avx512"), 1)] == [1, 1, 1]
+
+
 channel_counts = st.tuples(st.integers(16, 40), st.integers(16, 70), st.integers(1, 40))
 
 
