@@ -82,6 +82,7 @@ def _cost(vectors: int, output_vectors: int, grids: Sequence[tuple[int, int]], r
     return total
 
 
+@cache
 def grid_cost(vectors: int, grid: tuple[int, int], registers: int) -> float:
     """Cycles of one step of the innermost loop over all tiles, at two multiply-adds and two loads a cycle."""
     tiles = cut(*grid, pixel_limit(registers, vectors))

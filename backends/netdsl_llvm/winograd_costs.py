@@ -7,7 +7,7 @@ shapes on an AVX-512 machine, where the cheapest way by these costs was 3 % slow
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
 
 from netdsl.record import record
 from netdsl_llvm.tiling import grid_cost, pixel_limit
@@ -90,7 +90,7 @@ class Costs:
     def _stretch(self) -> float:
         return 1.0 if self._is_near else FAR_COST
 
-    @property
+    @cached_property
     def _is_near(self) -> bool:
         """Whether a block stays in the second-level cache."""
         return 4 * (self.work.block_size(self.filter) + self.work.products_size(self.filter)) <= NEAR_BYTES
