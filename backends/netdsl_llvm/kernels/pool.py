@@ -103,31 +103,46 @@ class _Pool:
 
     def build(self, k: Kernel) -> None:
         """Work items are rows of results: edges by tables of window limits, the columns between in a loop."""
-        layout, inner = self.layout, Inner.of(self.columns)
+        layout, inner = self.layout, Inner.of(self.rows)
         tables = _Tables(k, self.rows, self.columns)
         begin, end = k.share(layout.batch * layout.blocks * layout.height)
         with k.loop(begin, end) as item:
             n, cb, h = k.split(item, layout.blocks, layout.height)
             top, bottom = tables.row(h)
-            x = k.at(k.arg("x"), self.x.offset(k, n, cb, top, 0))
-            taller = k.sub(bottom, top)
 
-            def place(w: Index, left: Index, width: Index) -> None:
-                value = self._window(k, k.at(x, k.mul(left, self.x.w)), taller, width)
-                if not self.largest:
-                    value = k.b.fdiv(value, tables.divisor(h, w))
-                value = self.epilogue.apply(k, value, n, cb, h, w)
-                k.store(value, k.arg("y"), self.y.offset(k, n, cb, h, w), align=4 * k.lanes)
+            def row(height: Index) -> None:
+                self._row(k, tables, (n, cb, h), top, height)
 
-            def edge(start: int, stop: int) -> None:
-                with k.loop(start, stop) as w:
-                    left, right = tables.column(w)
-                    place(w, left, k.sub(right, left))
+            if inner.first == 0 and inner.stop == layout.height:
+                row(inner.width)
+            else:
+                with k.either(k.compare("==", k.sub(bottom, top), inner.width)) as (then, otherwise):
+                    with then:
+                        row(inner.width)
+                    with otherwise:
+                        row(k.sub(bottom, top))
 
-            edge(0, inner.first)
-            with k.loop(inner.first, inner.stop) as w:
-                place(w, inner.start(k, w, self.columns), inner.width)
-            edge(inner.stop, layout.width)
+    def _row(self, k: Kernel, tables: _Tables, place: tuple[Index, Index, Index], top: Index, height: Index) -> None:
+        """A row of results: edges by tables of window limits, the columns between in a loop."""
+        (n, cb, h), inner = place, Inner.of(self.columns)
+        x = k.at(k.arg("x"), self.x.offset(k, n, cb, top, 0))
+
+        def pixel(w: Index, left: Index, width: Index) -> None:
+            value = self._window(k, k.at(x, k.mul(left, self.x.w)), height, width)
+            if not self.largest:
+                value = k.b.fdiv(value, tables.divisor(h, w))
+            value = self.epilogue.apply(k, value, n, cb, h, w)
+            k.store(value, k.arg("y"), self.y.offset(k, n, cb, h, w), align=4 * k.lanes)
+
+        def edge(start: int, stop: int) -> None:
+            with k.loop(start, stop) as w:
+                left, right = tables.column(w)
+                pixel(w, left, k.sub(right, left))
+
+        edge(0, inner.first)
+        with k.loop(inner.first, inner.stop) as w:
+            pixel(w, inner.start(k, w, self.columns), inner.width)
+        edge(inner.stop, self.layout.width)
 
     def _window(self, k: Kernel, x: Value, height: Index, width: Index) -> Value:
         """The largest, or the sum, of a window whose first pixel is at `x`."""
@@ -144,6 +159,8 @@ class _Pool:
                 columns.carry([join(columns.carried[0], part)])
             return columns.results[0]
 
+        if isinstance(height, int) and isinstance(width, int) and height * width <= MOST_TAPS:
+            return functools.reduce(join, [row(index * self.x.h) for index in range(height)])
         with k.carried_loop(0, height, [start]) as rows:
             rows.carry([join(rows.carried[0], row(k.mul(rows.index, self.x.h)))])
         return rows.results[0]
