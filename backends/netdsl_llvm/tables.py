@@ -29,6 +29,19 @@ class SummingFlat(Summing):
         return max(super().scratch(target, node, batch, threads), FLAT_PARTS * target.lanes)
 
 
+@record
+class NormGrad(Summing):
+    """The gradient of batch normalization: over `g`, if what was normalized was made by a convolution of single pixels.
+
+    The gradients of other convolutions want borders, which `g`, and what that lies over, would then have as well.
+    """
+
+    def in_place(self, target: Target, node: Node) -> tuple[int, ...]:
+        source = node.inputs[1].node
+        single = source.op == "conv" and tuple(source.attrs["kernel"]) == (1, 1)
+        return self.overwrites if single else ()
+
+
 register("map", ELEMENTWISE)
 register("mean_grad", Lowering("elementwise", "emit_mean_grad", overwrites=(1, 2)))
 for optimizer in ("sgd", "adam", "adamw", "rmsprop"):
@@ -41,7 +54,7 @@ for end in ("begin", "end"):
     register(f"rank_sum_{end}", Lowering("rank_sum", f"emit_{end}", overwrites=(0,)))
 register("bn_train", Summing("norm", "emit_train", sums=2))
 register("bn_apply", Lowering("norm", "emit_apply", overwrites=(0,)))
-register("bn_train_grad", Summing("norm", "emit_grad", sums=2))
+register("bn_train_grad", NormGrad("norm", "emit_grad", sums=2, overwrites=(0,)))
 for op, lowering in CONVOLUTIONS.items():
     register(op, lowering)
 for name in ("softmax", "log_softmax"):

@@ -3,8 +3,8 @@
     y = conv(x, w);  z = add(y, s);  r = relu(z)      r = conv(x, w) with epilogue max(y + s, 0), operands (s)
     a = mul(x, g);   b = relu(a)                      b = map(max(x0 * x1, 0))(x, g)
 
-In a training step the same happens to gradients: the sum at a fork and the mask of a relu end the
-convolution that computes the gradient of its input.
+In a training step the same happens to gradients: the sum at a fork and the mask of a relu end whatever
+computes the gradient of its input, a convolution's, a batch norm's or a pool's.
 
 A heavy layer (``heavy``) whose result one elementwise layer reads takes that layer's expression as its
 epilogue, which is applied in registers before the store. The heavy node moves down to the place of
@@ -37,7 +37,8 @@ class FuseEpilogue(Pass):
 
     name: ClassVar[str] = "fuse_epilogue"
     heavy: tuple[str, ...] = (
-        *("conv", "deconv", "fc", "conv_grad_input", "fc_grad_input", "maxpool", "avgpool", "bn_train"),
+        *("conv", "deconv", "fc", "conv_grad_input", "fc_grad_input", "maxpool", "avgpool"),
+        *("bn_train", "bn_train_grad", "maxpool_grad", "avgpool_grad"),
     )
     max_operands: int = 8
     max_size: int = 64

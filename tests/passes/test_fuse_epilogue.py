@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from netdsl.passes import run_passes
 from netdsl.passes.base import Mode
 from netdsl.passes.fuse_epilogue import FuseEpilogue
 from tests.passes.nets import Net, layers, reasons, rewrite
+from tests.passes.test_random_nets import run_step, training_step
 
 
 def test_a_residual_block_ends_in_one_store() -> None:
@@ -121,3 +123,30 @@ def test_training_graphs_fuse_what_nobody_else_needs() -> None:
         "dropout1 = dropout(bn1)",
         "relu2 = relu(dropout1)",
     ]
+
+
+def test_gradients_that_meet_are_added_where_batch_normalization_stores_its_own() -> None:
+    """The value before the batch norm is read twice, as in a densely connected block."""
+    net = Net()
+    x = net.conv(net.input(3, 6, 6), 4, 1)
+    y = net.conv(net.layer("relu", net.layer("bn", x)), 2, 3, pad=1)
+    step = training_step(net.done(y=net.layer("concat", x, y)))
+    after, _ = run_passes(step, (FuseEpilogue(),), mode=Mode.TRAINING, verify=True)
+    expected, found = run_step(step), run_step(after)
+    for name, value in expected.items():
+        assert abs(found[name] - value).max() <= 1e-12 * max(abs(value).max(), 1.0), name
+    gradient = next(node for node in after.nodes if node.op == "bn_train_grad")
+    assert gradient.epilogue is not None and str(gradient.epilogue.expr) == "add(x1, x0)"
+    assert [value.node.op for value in gradient.epilogue_inputs] == ["slice"]
+    assert not any(node.op == "add" and node.types[0].batched for node in after.nodes)
+
+
+@pytest.mark.parametrize("op", ["maxpool", "avgpool"])
+def test_gradients_of_pools_are_masked_where_they_are_stored(op: str) -> None:
+    net = Net()
+    x = net.layer("relu", net.conv(net.input(3, 6, 6), 4, 1))
+    step = training_step(net.done(y=net.layer(op, x, kernel=(2, 2), stride=(2, 2))))
+    after, _ = run_passes(step, (FuseEpilogue(),), mode=Mode.TRAINING, verify=True)
+    gradient = next(node for node in after.nodes if node.op == f"{op}_grad")
+    assert gradient.epilogue is not None and str(gradient.epilogue.expr) == "select(x1 gt 0, x0, 0)"
+    assert not any(node.op == "map" and node.types[0].batched for node in after.nodes)

@@ -63,16 +63,23 @@ def emit_apply(run: RunBuilder, step: Step) -> None:
 def emit_grad(run: RunBuilder, step: Step) -> None:
     """(g, x, weight, mean, inverse std) -> (dx, dweight, dbias)."""
     assert step.scratch is not None
-    operands = dict(zip(("g", "x", "weight", "mean", "inverse"), step.inputs, strict=True))
+    operands = dict(zip(("g", "x", "weight", "mean", "inverse"), step.inputs, strict=False))
     results = dict(zip(("dx", "dweight", "dbias"), step.outputs, strict=True))
-    walk = Walk.over({"g": step.inputs[0], "x": step.inputs[1], "dx": step.outputs[0]}, run.target.lanes)
-    pointers: dict[str, Any] = {**operands, "dx": results["dx"], "partial": step.scratch}
+    epilogue = Epilogue.of(step, run.target.lanes)
+    extra = {f"e{index}": access for index, access in enumerate(epilogue.accesses)}
+    walk = Walk.over({"g": step.inputs[0], "x": step.inputs[1], "dx": step.outputs[0]}, run.target.lanes, extra)
+    sums: dict[str, Any] = {**operands, "dx": results["dx"], "partial": step.scratch, **epilogue.pointers}
+    modes, full = digest(walk.space.modes), digest((walk.space.modes, epilogue.key))
+
+    def grad(k: Kernel, walk: Walk) -> Item:
+        return _grad(k, walk, epilogue)
+
     if walk.divides(run.plan.threads):
-        run.call("bn_grad_whole", _by_block(walk, _grad_sums, _grad), pointers | results, walk.arguments())
+        run.call(f"bn_grad_whole_{full}", _by_block(walk, _grad_sums, grad), sums | results, walk.arguments())
         return
-    run.call("bn_grad_sums", _each(walk, _grad_sums), pointers, walk.arguments())
+    run.call(f"bn_grad_sums_{modes}", _each(walk, _grad_sums), sums, walk.arguments())
     run.barrier()
-    run.call("bn_grad", _each(walk, _grad), pointers | results, walk.arguments())
+    run.call(f"bn_grad_{full}", _each(walk, grad), sums | results, walk.arguments())
 
 
 def _each(walk: Walk, phase: Phase) -> Callable[[Kernel], None]:
@@ -168,11 +175,18 @@ def _store_normalized(
 
     def pixel(rows: dict[str, Value], w: Index) -> None:
         centred = k.b.fsub(walk.space.load(k, rows, "x", w), mean)
-        others = [walk.space.load(k, rows, f"e{index}", w) for index in range(len(epilogue.accesses))]
-        value = epilogue.combine(k, k.fma(centred, scale, bias), others, cb)
+        value = _finished(k, walk, epilogue, cb, k.fma(centred, scale, bias), rows, w)
         walk.space.store(k, rows, "y", w, value)
 
     walk.pixels(k, cb, chunk, pixel)
+
+
+def _finished(
+    k: Kernel, walk: Walk, epilogue: Epilogue, cb: Index, value: Value, rows: dict[str, Value], w: Index
+) -> Value:
+    """What is stored at pixel w of these rows."""
+    others = [walk.space.load(k, rows, f"e{index}", w) for index in range(len(epilogue.accesses))]
+    return epilogue.combine(k, value, others, cb)
 
 
 def _move_running(k: Kernel, walk: Walk, lane: Index, mean: Value, squares: Value, momentum: float) -> None:
@@ -201,7 +215,7 @@ def _grad_sums(k: Kernel, walk: Walk) -> Item:
     return item
 
 
-def _grad(k: Kernel, walk: Walk) -> Item:
+def _grad(k: Kernel, walk: Walk, epilogue: Epilogue) -> Item:
     def item(cb: Index, chunk: Index) -> None:
         lane = k.mul(cb, k.lanes)
         dbias, dweight = walk.total(k, k.arg("partial"), cb, 2)
@@ -215,7 +229,8 @@ def _grad(k: Kernel, walk: Walk) -> Item:
         def pixel(rows: dict[str, Value], w: Index) -> None:
             z = _normalized(k, walk, cb, rows, w)
             centred = k.b.fsub(k.b.fsub(walk.space.load(k, rows, "g", w), share), k.b.fmul(z, slope))
-            walk.space.store(k, rows, "dx", w, k.b.fmul(scale, centred))
+            value = _finished(k, walk, epilogue, cb, k.b.fmul(scale, centred), rows, w)
+            walk.space.store(k, rows, "dx", w, value)
 
         walk.pixels(k, cb, chunk, pixel)
 

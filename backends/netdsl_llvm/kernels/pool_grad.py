@@ -11,12 +11,10 @@ from netdsl.plan.plan import Step
 from netdsl_llvm.codegen import RunBuilder
 from netdsl_llvm.emit import Index, Kernel, Value
 from netdsl_llvm.kernels.access import Access, blocked, own_access
-from netdsl_llvm.kernels.expression import digest
+from netdsl_llvm.kernels.expression import Epilogue, digest
 from netdsl_llvm.kernels.lookup import FloatTable, IndexTable
 from netdsl_llvm.kernels.pool import Inner, Spans, spans_of
-
-MOST_TAPS = 16
-"""Of a window that is one piece of code without loops: its pixels stay in registers."""
+from netdsl_llvm.kernels.sliding_max import SlidingMaxGrad, runs_of
 
 
 def emit_max(run: RunBuilder, step: Step) -> None:
@@ -25,9 +23,16 @@ def emit_max(run: RunBuilder, step: Step) -> None:
     x, g, dx = (own_access(view, lanes) for view in (step.inputs[0], step.inputs[2], step.outputs[0]))
     rows, columns = spans_of(step, step.input_types[0].shape, step.input_types[2].shape)
     whole, windows = blocked(step.outputs[0], lanes), blocked(step.inputs[2], lanes)
-    grad = _MaxGrad(x, g, dx, whole, windows, rows, columns)
-    pointers = {"x": step.inputs[0], "g": step.inputs[2], "dx": step.outputs[0]}
-    run.call(f"maxpool_grad_{digest(grad)}", grad.build, pointers)
+    epilogue = Epilogue.of(step, lanes)
+    runs = runs_of(rows, whole.height), runs_of(columns, whole.width)
+    pointers: dict[str, Any] = {"x": step.inputs[0], "g": step.inputs[2], "dx": step.outputs[0], **epilogue.pointers}
+    if SlidingMaxGrad.fits(*runs):
+        sliding = SlidingMaxGrad(x, g, dx, whole.batch, whole.blocks, whole.width, *runs, epilogue)
+        run.call(f"maxpool_grad_{sliding.key}", sliding.build, pointers)
+        return
+    grad = _MaxGrad(x, g, dx, whole, windows, rows, columns, epilogue)
+    key = digest((x, g, dx, whole, windows, rows, columns, epilogue.key))
+    run.call(f"maxpool_grad_{key}", grad.build, pointers)
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class _MaxGrad:
     windows: Blocked
     rows: Spans
     columns: Spans
+    epilogue: Epilogue
 
     def build(self, k: Kernel) -> None:
         """Work items are maps: windows may share pixels, so a map's windows are added one after the other."""
@@ -62,6 +68,15 @@ class _MaxGrad:
             with k.loop(inner.first, inner.stop) as oh:
                 self._row(k, (n, cb, oh), inner.start(k, oh, self.rows), inner.width)
             edge(inner.stop, self.windows.height)
+            if self.epilogue.key:
+                self._finish(k, n, cb)
+
+    def _finish(self, k: Kernel, n: Index, cb: Index) -> None:
+        """Apply the epilogue to a map."""
+        with k.loop(0, self.whole.height) as h, k.loop(0, self.whole.width) as w:
+            offset = self.dx.offset(k, n, cb, h, w)
+            value = self.epilogue.apply(k, k.load(k.arg("dx"), offset), n, cb, h, w)
+            k.store(value, k.arg("dx"), offset)
 
     def _row(self, k: Kernel, place: tuple[Index, Index, Index], top: Index, height: Index) -> None:
         """A row of windows: edges by tables of window limits, the columns between in a loop."""
@@ -76,10 +91,7 @@ class _MaxGrad:
         def window(ow: Index, left: Index, width: Index) -> None:
             taken = k.load(g, k.mul(ow, self.g.w))
             places = k.at(x, k.mul(left, self.x.w)), k.at(dx, k.mul(left, self.dx.w))
-            if isinstance(height, int) and isinstance(width, int) and height * width <= MOST_TAPS:
-                self._unrolled(k, *places, (height, width), taken)
-            else:
-                self._give(k, places[1], (height, width), self._first_largest(k, places[0], (height, width)), taken)
+            self._give(k, places[1], (height, width), self._first_largest(k, places[0], (height, width)), taken)
 
         def edge(start: int, stop: int) -> None:
             if start == stop:
@@ -92,17 +104,6 @@ class _MaxGrad:
         with k.loop(inner.first, inner.stop) as ow:
             window(ow, inner.start(k, ow, self.columns), inner.width)
         edge(inner.stop, self.windows.width)
-
-    def _unrolled(self, k: Kernel, x: Value, dx: Value, size: tuple[int, int], g: Value) -> None:
-        """One window, tap by tap, without loops."""
-        taps = [(row, column) for row in range(size[0]) for column in range(size[1])]
-        values = [k.load(x, row * self.x.h + column * self.x.w) for row, column in taps]
-        best, chosen = values[0], k.iv(0)
-        for tap, value in enumerate(values[1:], 1):
-            better = _better(k, value, best)
-            best, chosen = k.b.select(better, value, best), k.b.select(better, k.iv(tap), chosen)
-        for tap, (row, column) in enumerate(taps):
-            self._add(k, dx, row * self.dx.h + column * self.dx.w, k.b.icmp_signed("==", chosen, k.iv(tap)), g)
 
     def _first_largest(self, k: Kernel, x: Value, size: tuple[Index, Index]) -> Value:
         """Each lane's tap, counted in row-major order."""
@@ -143,9 +144,10 @@ def emit_average(run: RunBuilder, step: Step) -> None:
     rows, columns = spans_of(step, step.output_types[0].shape, step.input_types[0].shape)
     holders = _holders(rows, layout.height), _holders(columns, layout.width)
     shares = tuple(1.0 / count for count in rows.divisors), tuple(1.0 / count for count in columns.divisors)
-    grad = _AverageGrad(g, dx, layout, holders, shares)
-    pointers: dict[str, Any] = {"g": step.inputs[0], "dx": step.outputs[0]}
-    run.call(f"avgpool_grad_{digest(grad)}", grad.build, pointers)
+    epilogue = Epilogue.of(step, lanes)
+    grad = _AverageGrad(g, dx, layout, holders, shares, epilogue)
+    pointers: dict[str, Any] = {"g": step.inputs[0], "dx": step.outputs[0], **epilogue.pointers}
+    run.call(f"avgpool_grad_{digest((g, dx, layout, holders, shares, epilogue.key))}", grad.build, pointers)
 
 
 Holders = tuple[tuple[int, ...], tuple[int, ...]]
@@ -165,6 +167,7 @@ class _AverageGrad:
     layout: Blocked
     holders: tuple[Holders, Holders]
     shares: tuple[Sequence[float], Sequence[float]]
+    epilogue: Epilogue
 
     def build(self, k: Kernel) -> None:
         layout = self.layout
@@ -180,4 +183,5 @@ class _AverageGrad:
                         g = k.load(k.arg("g"), self.g.offset(k, n, cb, rows.index, columns.index))
                         columns.carry([k.fma(g, k.splat(share), columns.carried[0])])
                     rows.carry(columns.results)
-                k.store(rows.results[0], k.arg("dx"), self.dx.offset(k, n, cb, h, w))
+                value = self.epilogue.apply(k, rows.results[0], n, cb, h, w)
+                k.store(value, k.arg("dx"), self.dx.offset(k, n, cb, h, w))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netdsl.ir.scalar import Var, maximum, sigmoid
+from netdsl.ir.scalar import Var, maximum, select, sigmoid
 from netdsl.ir.types import TensorType
 from netdsl.ops import infer_types
 from netdsl.ops.base import get
@@ -70,6 +70,23 @@ def test_gradients(window: dict[str, Any], shape: tuple[int, ...], target: str) 
         check("avgpool_grad", attrs, [small], target=target, batch=2, arrays=[g], threads=2)
 
 
+@pytest.mark.parametrize(("target", "window"), spread([*WINDOWS, {"kernel": (5, 5), "stride": (2, 2)}]))
+def test_gradients_with_an_epilogue(window: dict[str, Any], target: str) -> None:
+    """What else arrives at the same value is added, and its relu's gradient taken; at pixels of no window, too."""
+    shape = (21, 9, 11)
+    small = infer_types("maxpool", {**MAX, **window}, [TensorType(shape)])[1][0]
+    kinds = [TensorType(shape), small, small, TensorType(shape), TensorType((21, 1, 1))]
+    x, y, g, added, gate = random_arrays(kinds, 2)
+    x = np.round(x)
+    expr = select("gt", Var(1), Var(2), Var(0) + Var(1), sigmoid(Var(2)))
+    attrs = get("maxpool").resolve({**MAX, **window}, kinds[:1])
+    arrays = [x, y, g, added, gate]
+    check("maxpool_grad", attrs, kinds, target=target, batch=2, arrays=arrays, epilogue=expr, extra=2, threads=2)
+    attrs = {**get("avgpool").resolve({**AVERAGE, **window}, kinds[:1]), "shape": shape}
+    arrays = [g, added, gate]
+    check("avgpool_grad", attrs, kinds[2:], target=target, batch=2, arrays=arrays, epilogue=expr, extra=2, threads=2)
+
+
 @pytest.mark.parametrize("to", [(3, 4), (1, 1), (9, 5)], ids=str)
 def test_gradient_of_adaptive(to: tuple[int, int]) -> None:
     attrs = {**AVERAGE, "kernel": None, "to": to, "shape": (20, 6, 7)}
@@ -80,4 +97,7 @@ def test_gradient_goes_to_the_first_nan() -> None:
     kinds = [TensorType((3, 6, 6)), TensorType((3, 3, 3)), TensorType((3, 3, 3))]
     x, y, g = random_arrays(kinds, 1)
     x[0, 1, 2, 3] = x[0, 1, 3, 2] = np.nan
-    check("maxpool_grad", {**MAX, "stride": (2, 2)}, kinds, target=TARGETS[0], arrays=[x, y, g])
+    x[0, 2, 0, 0], x[0, 2, 1, 1] = np.inf, np.nan
+    x[0, 0, :2] = -np.inf
+    attrs = {**MAX, "stride": (2, 2)}
+    check("maxpool_grad", attrs, kinds, target=TARGETS[0], arrays=[x, y, g])

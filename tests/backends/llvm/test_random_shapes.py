@@ -9,10 +9,11 @@ import numpy as np
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
+from netdsl.ir.scalar import Expr, Var, select
 from netdsl.ir.types import DType, TensorType
 from netdsl.ops import infer_types
 from netdsl.ops.base import ShapeError, get
-from tests.backends.llvm.harness import TARGETS, check
+from tests.backends.llvm.harness import TARGETS, Array, check
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Case = tuple[dict[str, Any], list[TensorType]]
@@ -159,17 +160,52 @@ def cases(draw: Draw) -> tuple[str, dict[str, Any], list[TensorType]]:
     return name, attrs, kinds
 
 
+def drawn(kinds: list[TensorType], batch: int, seed: int) -> list[Array]:
+    """Operands of these types."""
+    rng = np.random.default_rng(seed)
+    return [
+        rng.integers(0, 40, kind.full_shape(batch)).astype(np.int32)
+        if kind.dtype is DType.I32
+        else np.asarray(rng.standard_normal(kind.full_shape(batch)), np.float32)
+        for kind in kinds
+    ]
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases(), st.sampled_from(TARGETS), st.integers(1, 3), st.integers(1, 3), st.integers(0, 5))
 def test_any_shape(
     case: tuple[str, dict[str, Any], list[TensorType]], target: str, batch: int, threads: int, seed: int
 ) -> None:
     op, attrs, kinds = case
-    rng = np.random.default_rng(seed)
-    arrays = [
-        rng.integers(0, 40, kind.full_shape(batch)).astype(np.int32)
-        if kind.dtype is DType.I32
-        else np.asarray(rng.standard_normal(kind.full_shape(batch)), np.float32)
-        for kind in kinds
-    ]
+    arrays = drawn(kinds, batch, seed)
     check(op, attrs, kinds, target=target, batch=batch, threads=threads, arrays=arrays, tolerance=2e-5)
+
+
+@st.composite
+def fused(draw: Draw) -> tuple[str, dict[str, Any], list[TensorType], list[TensorType], Expr]:
+    """An op, its operands, and an epilogue with one or two operands, the second maybe repeated over its result."""
+    op = draw(st.sampled_from(["bn_train", "bn_apply", "bn_train_grad", *(op for op in CASES if "pool" in op)]))
+    try:
+        attrs, kinds = CASES[op](draw)
+        result = get(op).infer(get(op).resolve(attrs, kinds), kinds)[0]
+    except (ShapeError, AssertionError):
+        reject()
+    other = tuple(size if draw(st.booleans()) else 1 for size in result.shape)
+    extra = [result, TensorType(other, draw(st.booleans()))][: draw(st.integers(1, 2))]
+    summed = Var(0) + Var(1)
+    return op, attrs, kinds, extra, draw(st.sampled_from([summed, select("gt", Var(len(extra)), 0.0, summed, 0.5)]))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(fused(), st.sampled_from(TARGETS), st.integers(1, 3), st.integers(1, 3), st.integers(0, 5))
+def test_any_shape_with_an_epilogue(
+    case: tuple[str, dict[str, Any], list[TensorType], list[TensorType], Expr],
+    target: str,
+    batch: int,
+    threads: int,
+    seed: int,
+) -> None:
+    op, attrs, kinds, extra, expr = case
+    arrays = drawn([*kinds, *extra], batch, seed)
+    how: dict[str, Any] = {"target": target, "batch": batch, "threads": threads, "arrays": arrays}
+    check(op, attrs, [*kinds, *extra], epilogue=expr, extra=len(extra), tolerance=2e-5, **how)

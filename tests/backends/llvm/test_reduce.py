@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from netdsl.ir.scalar import Var, maximum, sigmoid
+from netdsl.ir.scalar import Var, maximum, select, sigmoid
 from netdsl.ir.types import TensorType
 from tests.backends.llvm.harness import TARGETS, check, compiled, random_arrays, single_op, spread
 
@@ -67,6 +67,16 @@ def test_batch_normalization_with_an_epilogue(shape: tuple[int, ...], target: st
     check("bn_train", attrs, kinds, target=target, batch=2, epilogue=expr, extra=2, tolerance=1e-5, threads=2)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("shape", [(21, 5, 6), (33, 40, 40)], ids=str)
+def test_the_gradient_of_batch_normalization_with_an_epilogue(shape: tuple[int, ...], target: str) -> None:
+    """What else arrives at the same value is added, and its relu's gradient taken."""
+    channel = TensorType(shape[:1], False)
+    kinds = [TensorType(shape), TensorType(shape), *[channel] * 3, TensorType(shape), TensorType(shape)]
+    expr = select("gt", Var(2), 0.0, Var(0) + Var(1), 0.0)
+    check("bn_train_grad", {}, kinds, target=target, batch=2, epilogue=expr, extra=2, tolerance=1e-5, threads=2)
+
+
 def test_statistics_of_a_channel_far_from_zero() -> None:
     kinds = [TensorType((4, 20, 20)), *[TensorType((4,), False)] * 4]
     arrays = random_arrays(kinds, 2)
@@ -88,12 +98,13 @@ def test_normalizing_again_gives_the_same_bits(shape: tuple[int, ...], batch: in
     assert np.array_equal(result, y)
 
 
-@pytest.mark.parametrize("op", ["bn_train", "sum_to", "mse"])
+@pytest.mark.parametrize("op", ["bn_train", "bn_train_grad", "sum_to", "mse"])
 def test_threads_give_the_same_bits(op: str) -> None:
     shape = (37, 19, 23)
     channel = TensorType(shape[:1], False)
     attrs, kinds = {
         "bn_train": ({"eps": 1e-5, "momentum": 0.1}, [TensorType(shape), *[channel] * 4]),
+        "bn_train_grad": ({}, [TensorType(shape)] * 2 + [channel] * 3),
         "sum_to": ({"shape": (37,), "batched": False}, [TensorType(shape)]),
         "mse": ({}, [TensorType(shape)] * 2),
     }[op]
