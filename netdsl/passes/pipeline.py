@@ -16,6 +16,7 @@ from netdsl.passes.fold_bn_forward import FoldBnForward
 from netdsl.passes.fuse_epilogue import FuseEpilogue
 from netdsl.passes.merge_maps import MergeMaps
 from netdsl.passes.merge_siblings import MergeSiblings
+from netdsl.passes.merge_slices import MergeSlices
 from netdsl.passes.remove_identity import RemoveIdentity
 from netdsl.passes.scale_bn import ScaleBn
 
@@ -29,6 +30,7 @@ DEFAULT: tuple[Pass, ...] = (
     ScaleBn(),
     MergeMaps(),
     MergeSiblings(),
+    MergeSlices(),
     FuseEpilogue(),
 )
 """Cleaning first, so that layers meet that have nothing between them. Batch norms move before convolutions are

@@ -70,6 +70,8 @@ merge_maps
   nothing to do
 merge_siblings
   nothing to do
+merge_slices
+  nothing to do
 fuse_epilogue
   rewrote  conv1, relu1: epilogue of conv1: max(x0, 0)  (hand.net:1,2,3)
   rewrote  fc1, relu2: epilogue of fc1: max(x0, 0)  (hand.net:8,9)

@@ -19,11 +19,11 @@ from netdsl.reference import Interpreter
 from tests.passes.nets import Net, draw, parameter, rewrite
 
 KINDS = [
-    *("conv3", "conv1", "conv1", "grouped", "deconv", "shared", "reduced", "bn", "bn"),
+    *("conv3", "conv1", "conv1", "grouped", "deconv", "shared", "reduced", "branches", "bn", "bn"),
     *("relu", "tanh", "prelu", "pool", "add", "mul", "concat", "gate", "dropout", "identity"),
 ]
 
-IN_TRAINING = ("remove_identity", "cse", "fuse_epilogue")
+IN_TRAINING = ("remove_identity", "cse", "merge_slices", "fuse_epilogue")
 """The passes that find something to rewrite in training steps: the others leave alone what is trained."""
 
 
@@ -53,6 +53,9 @@ def grow(choose: Any, net: Net, values: list[Value]) -> None:
         case "reduced":
             reduced = [net.layer("relu", net.conv(x, 16, 1)), net.layer("relu", net.conv(x, 3, 1))]
             y = net.layer("add", *(net.conv(part, channels, 3, pad=1) for part in reduced))
+        case "branches":
+            ends = [net.layer("relu", net.conv(x, width, size, pad=size // 2)) for width, size in ((3, 1), (2, 3))]
+            y = net.layer("concat", *ends)
         case "pool":
             y = net.layer("maxpool", x, kernel=(3, 3), stride=(1, 1), pad=(1,) * 4)
         case "add" | "mul" | "concat":
