@@ -137,6 +137,9 @@ class _Sharing:
         for node in self.nodes:
             for value in node.inputs:
                 last_read[value] = max(last_read.get(value, -1), position[id(node)])
+        for node in self.graph.inputs:  # those that are results as well are stored last of all
+            if node.output in self.graph.outputs.values():
+                last_read[node.output] = len(self.nodes)
         dies: dict[int, int] = {}
         for value, slot in self.slots.items():
             dies[id(slot.root)] = max(
