@@ -47,10 +47,25 @@ class RunBuilder:
         self.k = self.module.job(ENTRY)
         self._slots: dict[int, Value] = {}
         self._pending = _Pending()
+        self.part: Index = 0
 
     def steps(self) -> None:
         """Emit all steps of the plan."""
-        steps = self.plan.steps
+        for times, steps in self.plan.loops():
+            if times == 1:
+                self._in_turn(steps)
+            else:
+                self.loop(times, steps)
+
+    def loop(self, times: int, steps: list[Step]) -> None:
+        """Emit steps that run for one part of the batch after the other."""
+        self.barrier()
+        with self.k.loop(0, times) as self.part:
+            self._in_turn(steps)
+            self.barrier()
+        self.part = 0
+
+    def _in_turn(self, steps: list[Step]) -> None:
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             if step.joined:
                 continue
@@ -96,13 +111,14 @@ class RunBuilder:
         self._pending.clear()
 
     def pointer(self, view: View) -> Value:
-        """The address of a view: its pixel (0, 0), or the start of the caller's array."""
+        """The address of a view: its pixel (0, 0), or the start of the caller's array, for the part that runs."""
+        part = self.k.mul(self.part, view.stride)
         if view.region is Region.INPUT:
-            return self.slot(FIRST_ARRAY_SLOT + view.offset)
+            return self.k.at(self.slot(FIRST_ARRAY_SLOT + view.offset), part)
         if view.region is Region.OUTPUT:
-            return self.slot(FIRST_ARRAY_SLOT + len(self.plan.inputs) + view.offset)
+            return self.k.at(self.slot(FIRST_ARRAY_SLOT + len(self.plan.inputs) + view.offset), part)
         base = self.slot(ARENA_SLOT if view.region is Region.ARENA else WEIGHTS_SLOT)
-        return self.k.at(base, view.offset)
+        return self.k.at(base, self.k.add(part, view.offset))
 
     def zero_halo(self, view: View) -> None:
         """Write the zeros around the maps of a result."""

@@ -29,4 +29,4 @@ def _step_text(step: Step) -> str:
     attrs = sorted(step.attrs.items())
     views = (step.inputs, step.outputs, step.scratch)
     types = (step.input_types, step.output_types)
-    return repr((step.op, attrs, views, types, step.epilogue, step.epilogue_inputs, step.joined))
+    return repr((step.op, attrs, views, types, step.epilogue, step.epilogue_inputs, step.joined, step.times))

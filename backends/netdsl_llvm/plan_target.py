@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import field
 
 from netdsl.diagnostics import Unsupported
 from netdsl.ir.graph import Graph, Node
 from netdsl.plan.layout import Halo, WeightLayout
+from netdsl.plan.parts import Parts
 from netdsl.record import record
 from netdsl_llvm.algorithms import chosen_lowering
 from netdsl_llvm.effort import is_light
+from netdsl_llvm.part_sizes import part_sizes
 from netdsl_llvm.registry import Lowering, find_lowering
 from netdsl_llvm.target import Target
 
@@ -43,14 +45,17 @@ class CpuPlanTarget:
     def useful_threads(self, graph: Graph, batch: int, threads: int) -> int:
         return 1 if is_light(graph, batch, self.shared_from) else threads
 
-    def for_graph(self, graph: Graph, resident: Set[int], *, batch: int, threads: int) -> CpuPlanTarget:
+    def part_sizes(self, nodes: Sequence[Node], resident: Set[int], batch: int) -> list[int]:
+        return part_sizes(self.target, nodes, resident, batch, exact=self.exact)
+
+    def for_graph(self, graph: Graph, resident: Set[int], *, parts: Parts, threads: int) -> CpuPlanTarget:
         """With the best algorithm for each convolution."""
         if self.exact:
             return self
         chosen = CpuPlanTarget(self.target, shared_from=self.shared_from)
         for node in graph.nodes:
             stays = len(node.inputs) > 1 and id(node.inputs[1].node) in resident
-            lowering = chosen_lowering(self.target, node, batch, threads, resident=stays)
+            lowering = chosen_lowering(self.target, node, parts.of(node), threads, resident=stays)
             if lowering is not None:
                 chosen._known[node] = lowering
         return chosen

@@ -20,13 +20,12 @@ from netdsl_llvm.emit import I32, POINTER
 from netdsl_llvm.entry import CLOCK_SLOT
 from netdsl_llvm.executor import CpuExecutor
 from netdsl_llvm.runtime import Program
-from netdsl_llvm.sync import byte_offset
 from netdsl_llvm.target import Target
 
 CLOCK = getattr(time, "CLOCK_UPTIME_RAW", time.CLOCK_MONOTONIC)
 """Steady, and of nanoseconds: macOS counts CLOCK_MONOTONIC in microseconds."""
-TIMESPEC_BYTES = 16
-"""Of `struct timespec` (POSIX, 64 bits): seconds and nanoseconds, 8 bytes each."""
+TIMESPEC_FLOATS = 4
+"""The size of `struct timespec` (POSIX, 64 bits): seconds and nanoseconds, 8 bytes each."""
 
 
 def timed_module_text(plan: Plan, target: Target) -> str:
@@ -41,8 +40,14 @@ class _TimedRun(RunBuilder):
 
     def __init__(self, plan: Plan, target: Target) -> None:
         super().__init__(plan, target)
-        self._marks = 0
+        self._marks, self._marks_of_part = 0, 0
         self._mark()
+
+    def loop(self, times: int, steps: list[Step]) -> None:
+        """Every part has times of its own."""
+        self._marks_of_part = len(steps)
+        super().loop(times, steps)
+        self._marks += (times - 1) * len(steps)
 
     def step(self, step: Step, reader: Step | None = None) -> None:
         super().step(step, reader)
@@ -55,8 +60,8 @@ class _TimedRun(RunBuilder):
         read = self.module.function("clock_gettime", I32, [I32, POINTER])
         times = self.slot(CLOCK_SLOT)
         with self.k.when(self.k.compare("==", self.k.arg("thread"), 0)):
-            place = byte_offset(self.k.b, times, TIMESPEC_BYTES * self._marks)
-            self.k.b.call(read, [I32(CLOCK), place])
+            row = self.k.add(self.k.mul(self.part, self._marks_of_part), self._marks)
+            self.k.b.call(read, [I32(CLOCK), self.k.at(times, self.k.mul(row, TIMESPEC_FLOATS))])
         self._marks += 1
 
 
@@ -65,13 +70,18 @@ class TimedProgram(Program):
 
     def __init__(self, plan: Plan, code: bytes) -> None:
         super().__init__(plan, code)
-        self._times = np.zeros((len(plan.steps) + 1, 2), np.int64)
+        self._times = np.zeros((sum(step.times for step in plan.steps) + 1, 2), np.int64)
         self._arguments[CLOCK_SLOT] = self._times.ctypes.data
 
     def step_seconds(self) -> npt.NDArray[np.float64]:
-        """Seconds that each step took in the latest run."""
+        """Seconds that each step took in the latest run, for all parts of the batch."""
         whole, nano = np.diff(self._times, axis=0).T
-        return np.asarray(whole + nano * 1e-9, np.float64)
+        seconds, start, found = np.asarray(whole + nano * 1e-9, np.float64), 0, []
+        for times, steps in self.plan.loops():
+            stop = start + times * len(steps)
+            found.append(seconds[start:stop].reshape(times, len(steps)).sum(axis=0))
+            start = stop
+        return np.concatenate([np.zeros(0), *found])
 
 
 class TimedExecutor(CpuExecutor):

@@ -9,6 +9,7 @@ from netdsl.ir.graph import Graph, Node, Value
 from netdsl.ops.base import get
 from netdsl.ops.pointwise import Pointwise
 from netdsl.plan.layout import WeightLayout
+from netdsl.plan.parts import Parts
 from netdsl.plan.target import PlanTarget
 from netdsl.record import record
 
@@ -27,7 +28,9 @@ class Packing:
         return self.flat.get((id(node), operand))
 
 
-def packed_layouts(graph: Graph, nodes: Sequence[Node], load_time: set[int], target: PlanTarget, batch: int) -> Packing:
+def packed_layouts(
+    graph: Graph, nodes: Sequence[Node], load_time: set[int], target: PlanTarget, parts: Parts
+) -> Packing:
     """Home layouts: a parameter's is what its first reader wants, a result's what its kernel writes.
 
     Optimizers and other flat nodes follow their operands, so that a whole update is one pass over equal layouts.
@@ -37,11 +40,11 @@ def packed_layouts(graph: Graph, nodes: Sequence[Node], load_time: set[int], tar
     for node in nodes:
         for operand, value in enumerate(node.inputs):
             if value.node.op == "param" and id(value.node) not in load_time:
-                layout = target.home_layout(node, operand, batch)
+                layout = target.home_layout(node, operand, parts.of(node))
                 if layout is not None:
                     packing.home.setdefault(value, layout)
     for node in nodes:
-        _results(node, packing, target, batch)
+        _results(node, packing, target, parts.of(node))
     return packing
 
 

@@ -131,11 +131,11 @@ def _buffer(owner: _Owner, step: int) -> Buffer:
 
 
 def _values(owner: _Owner, step: int) -> Iterator[Written]:
-    """What lies in the buffer: the last value written to each part."""
+    """What lies in the buffer: the last value written to each part. Where samples run in turn it may have been written
+    for earlier ones only."""
     parts: list[tuple[int, int, Written]] = []
-    for time, first, blocks, value in owner.writes:
-        if time <= step:
-            parts = [part for part in parts if not (first <= part[0] and part[0] + part[1] <= first + blocks)]
-            parts.append((first, blocks, value))
+    for _, first, blocks, value in [write for write in owner.writes if write[0] <= step] or owner.writes:
+        parts = [part for part in parts if not (first <= part[0] and part[0] + part[1] <= first + blocks)]
+        parts.append((first, blocks, value))
     for _, _, value in sorted(parts, key=lambda part: part[0]):
         yield value

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import field
 from enum import Enum
+from itertools import groupby
 from typing import Any
 
 from netdsl.ir.scalar import Expr
@@ -34,6 +36,8 @@ class View:
     offset: int
     layout: Layout | None
     dtype: DType = DType.F32
+    stride: int = 0
+    """Elements from the place of a part of the batch to that of the next part, where each has its own."""
 
 
 @record
@@ -56,6 +60,8 @@ class Step:
     spans: frozenset[Span] = frozenset()
     joined: bool = False
     """May run in one with the step before it: alone reads its result, writes nothing that it reads."""
+    times: int = 1
+    """Parts of the batch that it runs for, one after the other; the layouts are those of a part."""
 
 
 @record
@@ -83,6 +89,11 @@ class Plan:
     outputs: list[tuple[str, TensorType]] = field(default_factory=list)
     arena_size: int = 0
     weights_size: int = 0
+
+    def loops(self) -> Iterator[tuple[int, list[Step]]]:
+        """The steps that run in turn for each part of the batch, with the number of parts."""
+        for times, steps in groupby(self.steps, key=lambda step: step.times):
+            yield times, list(steps)
 
     @property
     def arena_bytes(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import field
+from collections.abc import Iterator, Sequence
+from dataclasses import field, replace
+from itertools import groupby
 from typing import Any
 
 from netdsl.ir.graph import Graph, Node, Value
@@ -14,6 +15,7 @@ from netdsl.plan.alias import Halos, share_storage
 from netdsl.plan.arena import Interval, place
 from netdsl.plan.layout import Blocked, Layout, WeightLayout
 from netdsl.plan.packing import packed_layouts
+from netdsl.plan.parts import parts_of
 from netdsl.plan.plan import Plan, Region, ResidentWeight, Step, View
 from netdsl.plan.schedule import load_time_nodes, schedule
 from netdsl.plan.storage import Slot
@@ -55,6 +57,7 @@ class Draft:
     scratch: Packed | None = None
     spans: frozenset[Span] = frozenset()
     joined: bool = False
+    times: int = 1
 
 
 def plan_graph(graph: Graph, target: PlanTarget, *, batch: int, threads: int = 1) -> Plan:
@@ -139,13 +142,16 @@ class _Planner:
         self.nodes = schedule(self.graph)
         self.load_time = load_time_nodes(self.graph)
         self.threads = self.target.useful_threads(self.graph, self.batch, self.threads)
-        self.target = self.target.for_graph(self.graph, self.load_time, batch=self.batch, threads=self.threads)
         self.nodes = [node for node in self.nodes if id(node) not in self.load_time]
-        self.packed = packed_layouts(self.graph, self.nodes, self.load_time, self.target, self.batch)
+        self.parts = parts_of(self.graph, self.nodes, self.load_time, self.target, self.batch)
+        self.samples = self.batch
+        self.target = self.target.for_graph(self.graph, self.load_time, parts=self.parts, threads=self.threads)
+        self.packed = packed_layouts(self.graph, self.nodes, self.load_time, self.target, self.parts)
         self.uses = self.graph.uses()
         self.decided = self._decided_before()
         halos = None if self.decided is None else self.decided.halos
         self.slots = share_storage(self.graph, self.uses, self.nodes, self.packed, self.target, self.batch, halos)
+        self.parts.shrink(self.graph, self.uses, self.slots)
         self.places: dict[Value, Place] = dict(self.slots)
         self.converted: dict[tuple[Value, Layout | None], Place] = {}
         self.resident: dict[tuple[Value, Layout], ResidentWeight] = {}
@@ -154,9 +160,12 @@ class _Planner:
         self._place_parameters()
         self._redirect_updates()
         for node in self.nodes:
+            self.samples = self.parts.of(node)
             self._draft_node(node)
+        self.samples = self.batch
         self._store_remaining_outputs()
         self._copy_remaining_updates()
+        self._keep_for_all_parts()
 
     def _decided_before(self) -> Decided | None:
         """What the plan of the graph without repeated nodes decides, if there are any."""
@@ -233,14 +242,15 @@ class _Planner:
             place = self.places[value] = self._fresh(value)
         if value.node.op == "input" and (value, None) not in self.converted:
             self.converted[value, None] = place
-            source = View(
-                Region.INPUT,
-                self.input_index[value.node.name],
-                Blocked.of(value.type, self.batch, 1),
-                value.type.dtype,
-            )
+            source = self._callers(Region.INPUT, self.input_index[value.node.name], value.type)
             self._draft("load_input", value.name, [source], [place], value, value.node.spans)
         return place
+
+    def _callers(self, region: Region, number: int, type: TensorType) -> View:
+        """An array of the caller's."""
+        layout = Blocked.of(type, self.samples, 1)
+        stride = layout.size if self.samples < self.batch else 0
+        return View(region, number, layout, type.dtype, stride)
 
     def _fresh(self, value: Value) -> Place:
         layout = self.packed.get(value)
@@ -281,6 +291,7 @@ class _Planner:
 
     def _append(self, draft: Draft) -> None:
         time = len(self.drafts)
+        draft.times = self.batch // self.samples
         self.drafts.append(draft)
         self.latest = None
         for item in (*draft.inputs, *draft.outputs, draft.scratch):
@@ -294,7 +305,7 @@ class _Planner:
         inputs = [self._place_of(value, layout, node) for value, layout in zip(node.inputs, wanted, strict=True)]
         outputs = [self._home(value) for value in node.outputs]
         if not self._is_view(node, inputs, outputs):
-            elements = self.target.scratch(node, self.batch, self.threads)
+            elements = self.target.scratch(node, self.samples, self.threads)
             joined = self._joins_latest(node)
             self._append(
                 Draft(
@@ -319,7 +330,7 @@ class _Planner:
 
     def _joins_latest(self, node: Node) -> bool:
         """Whether the node may run in one step with the latest, whose only reader it is."""
-        if self.latest is None or len(self.latest.outputs) != 1:
+        if self.latest is None or len(self.latest.outputs) != 1 or self.parts.of(self.latest) != self.samples:
             return False
         if self.decided is not None and node.name not in self.decided.joined:
             return False
@@ -335,7 +346,7 @@ class _Planner:
                 item.touch(len(self.drafts) - 1)
 
     def _wanted(self, node: Node, operand: int) -> WeightLayout | None:
-        demanded = self.target.operand_layout(node, operand, self.batch)
+        demanded = self.target.operand_layout(node, operand, self.samples)
         return demanded if demanded is not None else self.packed.operand(node, operand)
 
     def _is_view(self, node: Node, inputs: Sequence[Place], outputs: Sequence[Place]) -> bool:
@@ -375,7 +386,7 @@ class _Planner:
 
     def _store(self, index: int, value: Value) -> None:
         place = self._place_of(value, None)
-        view = View(Region.OUTPUT, index, Blocked.of(value.type, self.batch, 1), value.type.dtype)
+        view = self._callers(Region.OUTPUT, index, value.type)
         self._draft("store_output", value.name, [place], [view], value, value.node.spans)
 
     def _copy_remaining_updates(self) -> None:
@@ -384,6 +395,25 @@ class _Planner:
             layout = _layout(home)
             source = self._place_of(value, layout if _is_packed(home) and not isinstance(layout, Blocked) else None)
             self._draft("relayout", value.name, [source], [home], value, value.node.spans)
+
+    def _keep_for_all_parts(self) -> None:
+        """Let buffers that hold more than a part live from the first step to the last of those that run in turn."""
+        ends = list(self._ends_of_loops())
+        for owner in self.owners.values():
+            if isinstance(owner, Packed):
+                continue
+            for time in (owner.first, owner.last):
+                if owner.batch > self.batch // self.drafts[time].times:
+                    owner.touch(ends[time][0])
+                    owner.touch(ends[time][1])
+
+    def _ends_of_loops(self) -> Iterator[tuple[int, int]]:
+        """Of every step the first and the last of those that take the batch in equal parts with it."""
+        start = 0
+        for _, group in groupby(self.drafts, key=lambda draft: draft.times):
+            stop = start + len(list(group))
+            yield from [(start, stop - 1)] * (stop - start)
+            start = stop
 
     # -- offsets ---------------------------------------------------------------------------
 
@@ -407,6 +437,8 @@ class _Planner:
         return {ident: interval.offset for ident, interval in intervals.items()}, arena
 
     def _step(self, draft: Draft, offsets: dict[int, int]) -> Step:
+        samples = self.batch // draft.times
+
         def view(item: Place) -> View:
             match item:
                 case View():
@@ -419,7 +451,10 @@ class _Planner:
                 case Slot():
                     layout = item.layout()
                     start = offsets[id(item.root)] + item.offset_blocks * layout.cb_stride + layout.origin
-                    return View(Region.ARENA, start, layout, item.dtype)
+                    if layout.batch <= samples:
+                        return View(Region.ARENA, start, layout, item.dtype)
+                    part = replace(layout, batch=samples)
+                    return View(Region.ARENA, start, part, item.dtype, samples * layout.n_stride)
 
         return Step(
             draft.op,
@@ -434,6 +469,7 @@ class _Planner:
             view(draft.scratch) if draft.scratch else None,
             draft.spans,
             draft.joined,
+            draft.times,
         )
 
 

@@ -26,6 +26,8 @@ def _step(step: Step) -> str:
     inputs = ", ".join(map(_view, step.inputs))
     outputs = ", ".join(map(_view, step.outputs))
     text = f"{step.op} {step.name}: {inputs} -> {outputs}"
+    if step.times > 1:
+        text = f"{step.times} x {text}"
     if step.epilogue is not None:
         text += f" then {step.epilogue}"
     if step.scratch is not None:

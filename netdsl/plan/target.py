@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-from typing import Protocol
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING, Protocol
 
 from netdsl.ir.graph import Graph, Node
 from netdsl.plan.layout import Halo, WeightLayout
+
+if TYPE_CHECKING:
+    from netdsl.plan.parts import Parts
 
 
 class PlanTarget(Protocol):
@@ -29,7 +32,11 @@ class PlanTarget(Protocol):
         """How many of ``threads`` a run of ``graph`` is worth: at least one."""
         ...
 
-    def for_graph(self, graph: Graph, resident: Set[int], *, batch: int, threads: int) -> PlanTarget:
+    def part_sizes(self, nodes: Sequence[Node], resident: Set[int], batch: int) -> list[int]:
+        """How many samples, a divisor of ``batch``, each of ``nodes`` in run order is to compute at a time."""
+        ...
+
+    def for_graph(self, graph: Graph, resident: Set[int], *, parts: Parts, threads: int) -> PlanTarget:
         """The target as it plans ``graph``: where algorithms are chosen for nodes, this is the place.
 
         ``resident`` holds the identities of nodes whose values are known when weights are loaded.
@@ -37,7 +44,10 @@ class PlanTarget(Protocol):
         ...
 
     def operand_layout(self, node: Node, operand: int, batch: int) -> WeightLayout | None:
-        """The packed order ``node`` wants this operand in; None for the blocked layout of activations."""
+        """The packed order ``node`` wants this operand in; None for the blocked layout of activations.
+
+        ``batch``, here and below, are the samples that it computes at a time.
+        """
         ...
 
     def home_layout(self, node: Node, operand: int, batch: int) -> WeightLayout | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,18 +80,35 @@ def simulate(plan: Plan, weights: dict[str, Array], inputs: dict[str, Array]) ->
     """Outputs of one run, float32 at every step boundary, and the memory afterwards."""
     memory = Memory(plan, weights)
     outputs: dict[str, Array] = {}
-    for step in plan.steps:
-        _run(plan, step, memory, inputs, outputs)
+    for times, steps in plan.loops():
+        for part in range(times):
+            for step in steps:
+                _run(plan, _of_part(step, part), part, memory, inputs, outputs)
     return outputs, memory
 
 
-def _run(plan: Plan, step: Step, memory: Memory, inputs: dict[str, Array], outputs: dict[str, Array]) -> None:
+def _of_part(step: Step, part: int) -> Step:
+    """The step with the places of one part of the batch."""
+
+    def place(view: View) -> View:
+        callers = view.region in (Region.INPUT, Region.OUTPUT)
+        return view if callers else replace(view, offset=view.offset + part * view.stride)
+
+    return replace(step, inputs=tuple(map(place, step.inputs)), outputs=tuple(map(place, step.outputs)))
+
+
+def _run(
+    plan: Plan, step: Step, part: int, memory: Memory, inputs: dict[str, Array], outputs: dict[str, Array]
+) -> None:
     if step.op == "load_input":
-        memory.write(step.outputs[0], inputs[plan.inputs[step.inputs[0].offset][0]])
+        given = inputs[plan.inputs[step.inputs[0].offset][0]]
+        memory.write(step.outputs[0], _samples(given, step, part) if step.times > 1 else given)
         return
     arrays = [memory.read(view, type) for view, type in zip(step.inputs, step.input_types, strict=True)]
     if step.op == "store_output":
-        outputs[plan.outputs[step.outputs[0].offset][0]] = arrays[0]
+        name, type = plan.outputs[step.outputs[0].offset]
+        whole = outputs.setdefault(name, np.zeros(type.full_shape(plan.batch), arrays[0].dtype))
+        (_samples(whole, step, part) if step.times > 1 else whole)[...] = arrays[0].reshape(-1, *whole.shape[1:])
         return
     if step.op == "relayout":
         results = arrays
@@ -98,6 +116,15 @@ def _run(plan: Plan, step: Step, memory: Memory, inputs: dict[str, Array], outpu
         results = _compute(step, arrays)
     for view, result in zip(step.outputs, results, strict=True):
         memory.write(view, result)
+
+
+def _samples(whole: Array, step: Step, part: int) -> Array:
+    """A part's own samples of an array of the caller's."""
+    count = len(whole) // step.times
+    (view,) = step.inputs if step.op == "load_input" else step.outputs
+    assert isinstance(view.layout, Blocked)
+    assert (view.layout.batch, view.stride) == (count, count * view.layout.n_stride)
+    return whole[part * count : (part + 1) * count]
 
 
 def _compute(step: Step, arrays: list[Array]) -> list[Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -20,6 +20,7 @@ from netdsl.ops.base import Init
 from netdsl.passes import run_passes
 from netdsl.plan.arena import Interval, place
 from netdsl.plan.layout import NO_HALO, Blocked, Halo, WeightLayout
+from netdsl.plan.parts import Parts
 from netdsl.plan.plan import Plan, Region, View
 from netdsl.plan.planner import arena_size, plan_graph
 from netdsl.plan.printer import print_plan
@@ -58,11 +59,17 @@ class FakeTarget:
     name: str = "fake"
     block: int = 4
     alignment: int = 8
+    parts: tuple[int, ...] = ()
+    """Sizes of parts that nodes take in turn, three of them each; what does not divide the batch is left out."""
 
     def useful_threads(self, graph: Graph, batch: int, threads: int) -> int:
         return threads
 
-    def for_graph(self, graph: Graph, resident: Set[int], *, batch: int, threads: int) -> FakeTarget:
+    def part_sizes(self, nodes: Sequence[Node], resident: Set[int], batch: int) -> list[int]:
+        sizes = [size for size in self.parts if batch % size == 0] or [batch]
+        return [sizes[index // 3 % len(sizes)] for index in range(len(nodes))]
+
+    def for_graph(self, graph: Graph, resident: Set[int], *, parts: Parts, threads: int) -> FakeTarget:
         return self
 
     def operand_layout(self, node: Node, operand: int, batch: int) -> WeightLayout | None:
@@ -98,6 +105,9 @@ class FakeTarget:
         return 5 if node.op == "conv" else 0
 
 
+WHOLE = FakeTarget()
+
+
 def arrays_for(graph: Graph, batch: int) -> dict[str, Array]:
     rng = np.random.default_rng(1)
     arrays: dict[str, Array] = {}
@@ -115,11 +125,11 @@ def resident_values(graph: Graph, params: dict[str, Array]) -> dict[str, Array]:
     return {**params, **evaluate_weights(graph, params)}
 
 
-def check(graph: Graph, batch: int) -> Plan:
+def check(graph: Graph, batch: int, target: FakeTarget = WHOLE) -> Plan:
     params = initial_parameters(graph.params, seed=3)
     inputs = arrays_for(graph, batch)
-    plan = plan_graph(graph, FakeTarget(), batch=batch)
-    assert arena_size(graph, FakeTarget(), batch=batch) == plan.arena_size
+    plan = plan_graph(graph, target, batch=batch)
+    assert arena_size(graph, target, batch=batch) == plan.arena_size
     outputs, memory = simulate(plan, resident_values(graph, params), inputs)
     expected = Interpreter(graph).run(inputs, params)
     for name, array in expected.outputs.items():
@@ -137,6 +147,62 @@ def check(graph: Graph, batch: int) -> Plan:
 @given(graph=nets(), batch=st.integers(1, 2), fused=st.booleans())
 def test_random_networks(graph: Graph, batch: int, fused: bool) -> None:
     check(run_passes(graph)[0] if fused else graph, batch)
+
+
+@QUICK
+@given(
+    graph=nets(),
+    batch=st.sampled_from((2, 4, 6)),
+    parts=st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple),
+    fused=st.booleans(),
+)
+def test_random_networks_in_parts(graph: Graph, batch: int, parts: tuple[int, ...], fused: bool) -> None:
+    """Whatever part of the batch each layer takes at a time; borders lie within blocks and concatenations."""
+    check(run_passes(graph)[0] if fused else graph, batch, FakeTarget(parts=parts))
+
+
+def test_parts_take_room_for_a_part() -> None:
+    """A run of layers alone in its parts; the borders of runs lie in memory whole."""
+    graph, _, _ = networks.resnet()
+    graph = run_passes(graph)[0]
+    whole, parts = check(graph, 6), check(graph, 6, FakeTarget(parts=(2,)))
+    assert {step.times for step in parts.steps} == {3}
+    assert parts.arena_size < whole.arena_size / 2
+    assert all(view.stride == 0 for step in parts.steps for view in step.inputs if view.region is Region.ARENA)
+    mixed = check(graph, 6, FakeTarget(parts=(2, 6, 1)))
+    assert {step.times for step in mixed.steps} == {1, 3, 6}
+    assert parts.arena_size < mixed.arena_size
+
+
+def test_inputs_that_are_results_stay_whole() -> None:
+    graph = Graph("through")
+    b = builder(graph)
+    x = b.input("x", TensorType((3, 4, 4)))
+    graph.outputs["y"] = b.op("relu", [x], {}, name="relu").output
+    graph.outputs["x_again"] = x
+    check(graph, 4)
+    check(graph, 4, FakeTarget(parts=(1,)))
+
+
+def test_training_runs_the_whole_batch() -> None:
+    """Its statistics and gradients are those of all samples."""
+    graph, loss, _ = networks.resnet()
+    step = training_graph(graph, loss, optimizer=("sgd", {}))
+    assert {entry.times for entry in check(step, 4, FakeTarget(parts=(1, 2))).steps} == {1}
+
+
+def test_parts_must_divide_the_batch() -> None:
+    graph, _, _ = networks.lenet()
+    graph = run_passes(graph)[0]
+    with pytest.raises(ValueError, match=r"parts of \[3\] samples do not divide a batch of 4"):
+        plan_graph(graph, Thirds(), batch=4)
+
+
+class Thirds(FakeTarget):
+    """Asks for what cannot be had."""
+
+    def part_sizes(self, nodes: Sequence[Node], resident: Set[int], batch: int) -> list[int]:
+        return [3] * len(nodes)
 
 
 @pytest.mark.parametrize("make", [networks.lenet, networks.resnet, networks.densenet, networks.unet])
