@@ -31,6 +31,8 @@ MEMORY_BYTES, SHARED_BYTES = 5.0, 16.0
 FROM_MEMORY, FROM_SHARED = (MEMORY_BYTES, 1.0), (SHARED_BYTES, 0.3)
 """So weights come, with the part of their time that the products of one panel do not hide."""
 BARRIER_COST = 4000.0
+MOST_TILES = 56
+"""Of a block. Larger ones took up to twice the time, more than costs say: what they transform leaves the caches."""
 MOST_INPUT_BYTES = 12 << 20
 """Of the transformed inputs that exist at a time, where they can be fewer."""
 
@@ -120,6 +122,7 @@ def _blocks(limit: int, tiles: int, threads: int) -> Iterator[tuple[int, int]]:
     counts |= {-(-tiles // (limit * panels)) for panels in (2, 4, 8)}
     for count in sorted(counts):
         block = -(-tiles // count)
-        panels = -(-block // limit)
-        panel = -(-block // panels)
-        yield min(tiles, panel * panels), panel
+        if block <= MOST_TILES:
+            panels = -(-block // limit)
+            panel = -(-block // panels)
+            yield min(tiles, panel * panels), panel
