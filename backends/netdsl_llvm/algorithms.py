@@ -15,11 +15,11 @@ from netdsl.plan.layout import NO_HALO, Halo, WeightLayout
 from netdsl.record import record
 from netdsl_llvm.conv_lowerings import Filtered, FilterGradient
 from netdsl_llvm.conv_windows import conv_axes, grad_weight_axes, transposed_conv_axes
-from netdsl_llvm.filters import conv_filter
+from netdsl_llvm.filters import conv_filter, grad_input_home
 from netdsl_llvm.registry import Lowering
 from netdsl_llvm.target import Target
 from netdsl_llvm.winograd import RESULTS, TRAINED_RESULTS
-from netdsl_llvm.winograd_costs import MEMORY_BYTES, TRANSFORM_COST, cheapest
+from netdsl_llvm.winograd_costs import MEMORY_BYTES, cheapest
 from netdsl_llvm.winograd_filter import WinogradFilter
 from netdsl_llvm.winograd_gradient import GradientWork
 from netdsl_llvm.winograd_work import Work
@@ -81,15 +81,15 @@ class Convolution:
 
     def work(self, target: Target, filter: WinogradFilter, threads: int) -> Work:
         """How it is done with this filter."""
-        return cheapest(filter, target.registers, self.batch, self.height, self.width, threads)[0]
+        return self._cheapest(target, filter, threads)[0]
 
     def cost(self, target: Target, filter: WinogradFilter) -> float:
         """With this filter on one thread, in multiply-adds of registers."""
-        _, run = cheapest(filter, target.registers, self.batch, self.height, self.width, 1)
-        if self.resident:
-            return run
-        made = TRANSFORM_COST * filter.positions * filter.group_inputs * filter.output_vectors
-        return run + max(made, 4 * filter.size / MEMORY_BYTES)
+        return self._cheapest(target, filter, 1)[1]
+
+    def _cheapest(self, target: Target, filter: WinogradFilter, threads: int) -> tuple[Work, float]:
+        size = self.batch, self.height, self.width
+        return cheapest(filter, target.registers, *size, threads, not self.resident)
 
     def direct_cost(self, target: Target) -> float:
         """Of the direct convolution on one thread, in multiply-adds of registers."""
@@ -114,26 +114,28 @@ class Convolution:
                 for vectors in range(fewest, min(4, per_group) + 1)
                 if groups == 1 or per_group % vectors == 0
             ]
-            size = self.batch, self.height, self.width, threads
-            yield min(filters, key=lambda f: cheapest(f, target.registers, *size)[1])
+            yield min(filters, key=lambda f: self._cheapest(target, f, threads)[1])
 
 
 @record(kw_only=True)
 class WinogradConv(Lowering):
-    """conv(x, w[, bias]) or conv_grad_input(g, w) with a transformed filter."""
+    """conv(x, w[, bias]) or conv_grad_input(g, w) with a transformed filter: weights that change live in the layout of
+    the direct convolution, where the optimizer works on them, and are transformed while they are used."""
 
     convolution: Convolution
     filter: WinogradFilter
     work: Work
 
     def operand_layout(self, target: Target, node: Node, operand: int, batch: int) -> WeightLayout | None:
-        return self.filter if operand == 1 else None
-
-    def home_layout(self, target: Target, node: Node, operand: int, batch: int) -> WeightLayout | None:
-        """Weights that change live in the direct convolution's layout, where the optimizer works on them."""
         if operand != 1:
             return None
-        return None if self.convolution.transposed else conv_filter(target, Call.of(node), batch)
+        if self.convolution.resident:
+            return self.filter
+        home = grad_input_home if self.convolution.transposed else conv_filter
+        return home(target, Call.of(node), batch)
+
+    def home_layout(self, target: Target, node: Node, operand: int, batch: int) -> WeightLayout | None:
+        return None if self.convolution.transposed else self.operand_layout(target, node, operand, batch)
 
     def halo(self, target: Target, node: Node, operand: int) -> Halo:
         return self.convolution.halo(self.work) if operand == 0 else NO_HALO
@@ -205,6 +207,12 @@ def best_lowering(target: Target, node: Node, batch: int, threads: int, *, resid
         return None
     work = convolution.work(target, best, threads)
     return WinogradConv(module="conv", function=EMITTERS[node.op], convolution=convolution, filter=best, work=work)
+
+
+def changing_filter(target: Target, op: str, call: Call, batch: int, threads: int) -> WinogradFilter | None:
+    """What weights that change become while they are used, None where the direct convolution is as good."""
+    convolution = Convolution.of(op, call, batch, resident=False)
+    return best_filter(target, convolution, threads) if convolution is not None else None
 
 
 @cache

@@ -27,6 +27,11 @@ def grad_weight_filter(target: Target, call: Call, batch: int) -> PackedFilter:
     return _conv(target, call.inputs[1].shape, call.inputs[0].shape, call, batch)
 
 
+def grad_input_home(target: Target, call: Call, batch: int) -> PackedFilter:
+    """The layer's own, of conv_grad_input(g [O, OH, OW], w (O, C/groups, kh, kw)) -> [C, H, W]."""
+    return _conv(target, call.outputs[0].shape, call.inputs[0].shape, call, batch)
+
+
 def deconv_filter(target: Target, call: Call, batch: int) -> FilterLayout:
     """Of deconv(x [C, H, W], w (C, O/groups, kh, kw))."""
     return _transposed(target, call, batch)

@@ -28,7 +28,7 @@ FIRST_LEVEL_BYTES, WEIGHT_BYTES = 32 << 10, 80.0
 """Weights of a position that leave room in the first-level cache; of others so many bytes come in that time."""
 MEMORY_BYTES, SHARED_BYTES = 5.0, 16.0
 """That come from memory, and from the last-level cache, in the time of a multiply-add."""
-FROM_MEMORY, FROM_SHARED = (MEMORY_BYTES, 1.0), (SHARED_BYTES, 0.3)
+FROM_MEMORY, FROM_SHARED, FROM_NEAR = (MEMORY_BYTES, 1.0), (SHARED_BYTES, 0.3), (WEIGHT_BYTES, 0.0)
 """So weights come, with the part of their time that the products of one panel do not hide."""
 BARRIER_COST = 4000.0
 MOST_TILES = 56
@@ -51,16 +51,51 @@ class Costs:
         if work.shared:
             items = -(-f.tiles * work.blocks // work.threads)
             again = items - -(-items // work.blocks)  # a thread takes one filter tile after the other to all blocks
-            products = (items - again) * self._products(work.block, FROM_MEMORY)
+            products = (items - again) * self._products(work.block, self._first)
             products += again * self._products(work.block, self._again)
-            return self._into * work.tiles / work.threads + BARRIER_COST + products + items * self._back * work.block
+            made = self._filter_of_tile * max(map(self._tiles_of, range(work.threads)))
+            return (
+                self._into * work.tiles / work.threads
+                + self._barrier
+                + made
+                + products
+                + items * self._back * work.block
+            )
         turns = -(-work.blocks // work.threads)
         tiles = min(work.tiles, turns * work.block)
-        products = self._products(min(tiles, work.block), FROM_MEMORY)
+        products = self._products(min(tiles, work.block), self._first)
         if turns > 1:
             products += (turns - 2) * self._products(work.block, self._again)
             products += self._products(tiles - (turns - 1) * work.block, self._again)
-        return (self._into + self._back * f.tiles) * tiles + f.tiles * products
+        return (self._into + self._back * f.tiles) * tiles + f.tiles * products + self._whole_filter
+
+    @property
+    def _barrier(self) -> float:
+        return BARRIER_COST if self.work.threads > 1 else 0.0
+
+    def _tiles_of(self, thread: int) -> int:
+        """Filter tiles that a thread takes of work that is shared."""
+        work, items = self.work, self.filter.tiles * self.work.blocks
+        begin, end = (number * items // work.threads for number in (thread, thread + 1))
+        return -(-end // work.blocks) - begin // work.blocks
+
+    @property
+    def _filter_of_tile(self) -> float:
+        """Of the transform of a filter tile."""
+        work, f = self.work, self.filter
+        if not work.changing:
+            return 0.0
+        weights = 4 * f.group_inputs * f.kernel**2 * f.width
+        return max(TRANSFORM_COST * f.positions * f.group_inputs * f.vectors, weights / MEMORY_BYTES)
+
+    @property
+    def _whole_filter(self) -> float:
+        """Of the transform of all of it, ahead of the products."""
+        work, f = self.work, self.filter
+        if not work.changing:
+            return 0.0
+        moved = 8 * f.size / self._again[0]  # a line that is written is read first
+        return (self._filter_of_tile * f.tiles + moved) / work.threads + self._barrier
 
     def _products(self, tiles: int, source: tuple[float, float]) -> float:
         """Of so many tiles of the map and one of the filter, whose weights come from there."""
@@ -74,9 +109,17 @@ class Costs:
         return max(products, weights + inputs) + source[1] * weights / panels
 
     @property
+    def _first(self) -> tuple[float, float]:
+        """Where weights come from when they are used first."""
+        return self._again if self.work.changing else FROM_MEMORY
+
+    @property
     def _again(self) -> tuple[float, float]:
         """Where weights come from when they were used before."""
-        return FROM_SHARED if 4 * self.filter.size <= SHARED_FILTER_BYTES else FROM_MEMORY
+        work, f = self.work, self.filter
+        if work.changing and work.shared:
+            return FROM_NEAR if 4 * work.made_size(f) <= NEAR_BYTES else FROM_SHARED
+        return FROM_SHARED if 4 * f.size <= SHARED_FILTER_BYTES else FROM_MEMORY
 
     @property
     def _into(self) -> float:
@@ -94,20 +137,22 @@ class Costs:
 
     @cached_property
     def _is_near(self) -> bool:
-        """Whether a block stays in the second-level cache."""
-        return 4 * (self.work.block_size(self.filter) + self.work.products_size(self.filter)) <= NEAR_BYTES
+        """Whether a block stays in the second-level cache: all of them, if a thread takes a filter tile to all."""
+        work, f = self.work, self.filter
+        inputs = work.inputs_size(f) if work.shared and work.changing else work.block_size(f)
+        return 4 * (inputs + work.products_size(f)) <= NEAR_BYTES
 
 
 @cache
 def cheapest(
-    filter: WinogradFilter, registers: int, batch: int, height: int, width: int, threads: int
+    filter: WinogradFilter, registers: int, batch: int, height: int, width: int, threads: int, changing: bool
 ) -> tuple[Work, float]:
-    """The way of least cost to a result of this size, and its cost."""
+    """The way of least cost to a result of this size, and its cost; ``changing``: every run transforms the filter."""
     rows, cols = -(-height // filter.results), -(-width // filter.results)
     ways = [
-        Work(filter.results, batch, rows, cols, block, shared, threads, panel)
+        Work(filter.results, batch, rows, cols, block, shared, threads, panel, changing)
         for block, panel in _blocks(pixel_limit(registers, filter.vectors), batch * rows * cols, threads)
-        for shared in ((False, True) if threads > 1 else (False,))
+        for shared in ((False, True) if threads > 1 or changing else (False,))
     ]
     sizes = [4 * way.inputs_size(filter) for way in ways]
     most = max(MOST_INPUT_BYTES, min(sizes))

@@ -24,6 +24,9 @@ class Work:
     threads: int
     panel: int
     """Tiles multiplied together: the pixels of a register tile."""
+    changing: bool = False
+    """The weights change from run to run, so that each transforms the filter: all of it ahead of the products, or, if
+    ``shared``, a tile at a time by the thread that takes it."""
 
     @property
     def tiles(self) -> int:
@@ -57,7 +60,17 @@ class Work:
 
     def scratch(self, f: WinogradFilter) -> int:
         """Elements of all working memory."""
-        return self.inputs_size(f) + self.threads * self.products_size(f)
+        return self.inputs_size(f) + self.threads * self.products_size(f) + self.filters_size(f)
+
+    def filters_size(self, f: WinogradFilter) -> int:
+        """Elements of the filter tiles transformed in a run that exist at a time."""
+        if not self.changing:
+            return 0
+        return (self.threads if self.shared else f.tiles) * self.made_size(f)
+
+    def made_size(self, f: WinogradFilter) -> int:
+        """Elements of a filter tile transformed in a run."""
+        return f.positions * (f.position_stride + self.gap)
 
     def block_size(self, f: WinogradFilter) -> int:
         """Elements of the transformed inputs of a block."""

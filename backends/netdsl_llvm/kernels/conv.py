@@ -16,13 +16,12 @@ from netdsl_llvm.kernels.expression import Epilogue
 from netdsl_llvm.kernels.sliding import Sliding
 from netdsl_llvm.layouts import FilterLayout, GroupedFilter, PackedFilter
 from netdsl_llvm.windows import Axis
-from netdsl_llvm.winograd_filter import WinogradFilter
 
 
 def emit_conv(run: RunBuilder, step: Step) -> None:
     """conv(x, w[, bias])."""
     rows, cols = conv_axes(call_of(step))
-    if isinstance(step.inputs[1].layout, WinogradFilter):
+    if _is_winograd(step):
         _emit_winograd(run, step, rows, cols)
     elif _has_pixel_lanes(run, step):
         _emit_pixels(run, step, step)
@@ -43,7 +42,7 @@ def emit_pooled(run: RunBuilder, step: Step, reader: Step) -> None:
 def emit_transposed(run: RunBuilder, step: Step) -> None:
     """deconv(x, w[, bias]) or conv_grad_input(grad, w): one correlation for each phase of the strides."""
     rows, cols = transposed_conv_axes(call_of(step))
-    if isinstance(step.inputs[1].layout, WinogradFilter):
+    if _is_winograd(step):
         _emit_winograd(run, step, rows[0], cols[0])
         return
     for row_axis in rows:
@@ -70,6 +69,11 @@ def packed_filter(view: View) -> PackedFilter:
 
 def has_bias(step: Step) -> bool:
     return len(step.inputs) - step.epilogue_inputs == 3
+
+
+def _is_winograd(step: Step) -> bool:
+    """Direct kernels need no working memory."""
+    return step.scratch is not None
 
 
 def _emit_winograd(run: RunBuilder, step: Step, rows: Axis, cols: Axis) -> None:

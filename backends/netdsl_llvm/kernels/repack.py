@@ -9,13 +9,11 @@ from netdsl.plan.layout import Blocked, Layout
 from netdsl.plan.plan import Step
 from netdsl_llvm.codegen import RunBuilder
 from netdsl_llvm.emit import Index, Kernel, Value
-from netdsl_llvm.kernels import transform_filter
 from netdsl_llvm.kernels.correlate import first_block
 from netdsl_llvm.kernels.elementwise import emit_map
 from netdsl_llvm.kernels.expression import digest
 from netdsl_llvm.kernels.relayout import transpose
 from netdsl_llvm.layouts import GroupedFilter, PackedFilter
-from netdsl_llvm.winograd_filter import WinogradFilter
 
 Place = tuple[Index, Index, Index]
 """Along the weight's first axis, its second, and all others taken together."""
@@ -28,9 +26,6 @@ def emit(run: RunBuilder, step: Step) -> None:
     assert result is not None
     if isinstance(source, Blocked) and isinstance(result, Blocked):
         emit_map(run, step, [Var(0)])
-        return
-    if isinstance(source, PackedFilter) and isinstance(result, WinogradFilter):
-        transform_filter.emit(run, step, source, result)
         return
     pointers = {"x": step.inputs[0], "y": step.outputs[0]}
     if isinstance(source, PackedFilter) and isinstance(result, PackedFilter) and _mirrored(source, result):

@@ -2,7 +2,9 @@
 
 For a block of tiles: the inputs are transformed, position by position a matrix product over the channels follows, and
 its results are transformed back, tile of filters by tile of filters. The transformed inputs of a block stay in the
-second-level cache where they fit, the products of one filter tile always do.
+second-level cache where they fit, the products of one filter tile always do. Filters come transformed, or, where
+training changes them, as weights that are transformed here: into memory that does not leave the caches where each tile
+of them is multiplied before the next is made.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from netdsl.plan.plan import Step, View
-from netdsl_llvm.codegen import RunBuilder
+from netdsl_llvm.algorithms import changing_filter
+from netdsl_llvm.codegen import RunBuilder, call_of
 from netdsl_llvm.emit import Index, Kernel, Value
 from netdsl_llvm.kernels.access import blocked
 from netdsl_llvm.kernels.correlate import Accumulation, Ahead
 from netdsl_llvm.kernels.expression import Epilogue, digest
 from netdsl_llvm.kernels.linear import load_square, store_positions, transformed_both_ways
 from netdsl_llvm.kernels.sliding import Sliding, by_vectors, stride_arguments, with_strides, without_strides
+from netdsl_llvm.kernels.transform_filter import FilterTransform, weight_arguments
 from netdsl_llvm.layouts import PackedFilter
 from netdsl_llvm.winograd import transforms
 from netdsl_llvm.winograd_costs import cheapest
@@ -26,20 +30,25 @@ from netdsl_llvm.winograd_work import Work
 
 
 def emit(run: RunBuilder, step: Step, sliding: Sliding, epilogue: Epilogue, places: Mapping[str, View | Value]) -> None:
-    """A correlation with a `WinogradFilter`; ``places`` as for `correlate.call`."""
-    filter, scratch = step.inputs[1].layout, step.scratch
-    assert isinstance(filter, WinogradFilter)
+    """A correlation with a `WinogradFilter`, or with weights that become one; ``places`` as for `correlate.call`."""
+    weights, scratch = step.inputs[1].layout, step.scratch
     assert scratch is not None
     x, y = blocked(step.inputs[0], run.target.lanes), blocked(step.outputs[0], run.target.lanes)
-    work, _ = cheapest(filter, run.target.registers, y.batch, y.height, y.width, run.plan.threads)
+    threads, changing = run.plan.threads, not isinstance(weights, WinogradFilter)
+    filter = changing_filter(run.target, step.op, call_of(step), y.batch, threads) if changing else weights
+    assert isinstance(filter, WinogradFilter)
+    work, _ = cheapest(filter, run.target.registers, y.batch, y.height, y.width, threads, changing)
     integers: dict[str, Index] = {"filter_tiles": filter.tiles, "x_blocks": x.blocks}
     integers |= {"input_blocks": filter.input_blocks, "group_tiles": filter.tiles // filter.groups}
+    integers |= weight_arguments(weights) if isinstance(weights, PackedFilter) else {}
     integers |= stride_arguments(sliding, epilogue)
     shape, shared = without_strides(sliding, epilogue)
     f = _smallest(filter)
     name = f"winograd_{work.results}x{filter.kernel}_{y.height}x{y.width}_{digest((f, work, shape))}"
     pointers = {**places, "inputs": run.pointer(scratch)}
-    pointers["products"] = run.k.at(run.pointer(scratch), work.inputs_size(filter))
+    pointers["products"] = run.k.at(pointers["inputs"], work.inputs_size(filter))
+    if changing:
+        pointers["made"] = run.k.at(pointers["products"], work.threads * work.products_size(filter))
 
     def call(part: str) -> None:
         def build(k: Kernel) -> None:
@@ -47,12 +56,15 @@ def emit(run: RunBuilder, step: Step, sliding: Sliding, epilogue: Epilogue, plac
 
         run.call(f"{name}{shared.key}_{part}", build, pointers, integers)
 
-    if work.shared:
-        call("transform_all")
-        run.barrier()
-        call("multiply_all")
-    else:
+    if not work.shared:
+        if changing:
+            call("transform_filter")
+            run.barrier()
         call("blocks")
+        return
+    call("transform_all")
+    run.barrier()
+    call("multiply_tiles" if changing else "multiply_all")
 
 
 def _smallest(f: WinogradFilter) -> WinogradFilter:
@@ -84,7 +96,7 @@ class _Builder:
             with k.loop(0, k.arg("x_blocks")) as channels, k.loop(0, count) as tile:
                 self._transform_inputs(own, channels, tile, k.add(first, tile))
             with k.loop(0, k.arg("filter_tiles")) as filter_tile:
-                self._filter_tile(own, filter_tile, first, count)
+                self._filter_tile(own, self._weights(filter_tile), filter_tile, first, count)
 
     def transform_all(self) -> None:
         """The inputs of all tiles, shared out by channel block and tile."""
@@ -101,9 +113,28 @@ class _Builder:
         begin, end = k.share(k.mul(k.arg("filter_tiles"), work.blocks))
         with k.loop(begin, end) as item:
             filter_tile, block = k.split(item, work.blocks)
-            first = k.mul(block, work.block)
-            count = k.min(work.block, k.sub(work.tiles, first))
-            self._filter_tile(self._inputs_of(block), filter_tile, first, count)
+            self._block_of(filter_tile, self._weights(filter_tile), block)
+
+    def multiply_tiles(self) -> None:
+        """As `multiply_all`, but each thread transforms the filter tiles it takes."""
+        k, work = self.k, self.work
+        begin, end = k.share(k.mul(k.arg("filter_tiles"), work.blocks))
+        last = k.div(k.add(end, work.blocks - 1), work.blocks)
+        weights = self._weights(k.arg("thread"))  # where a filter ahead has its tiles, here each thread has one
+        transform = self._filter_transform()
+        with k.loop(k.div(begin, work.blocks), last) as filter_tile:
+            with k.loop(0, k.arg("input_blocks")) as block:
+                self._transform_block(transform, filter_tile, block, weights)
+            start = k.mul(filter_tile, work.blocks)
+            with k.loop(k.max(k.sub(begin, start), 0), k.min(k.sub(end, start), work.blocks)) as block:
+                self._block_of(filter_tile, weights, block)
+
+    def _block_of(self, filter_tile: Index, weights: Value, block: Index) -> None:
+        """The results of one filter tile for a block of the transformed inputs of all."""
+        k, work = self.k, self.work
+        first = k.mul(block, work.block)
+        count = k.min(work.block, k.sub(work.tiles, first))
+        self._filter_tile(self._inputs_of(block), weights, filter_tile, first, count)
 
     def _inputs_of(self, block: Index) -> Value:
         return self.k.at(self.k.arg("inputs"), self.k.mul(block, self._block_size()))
@@ -119,6 +150,46 @@ class _Builder:
     def _panel_stride(self) -> Index:
         """From the tiles that are multiplied together to the next such: their channel blocks follow each other."""
         return self.k.mul(self.k.arg("x_blocks"), self.work.panel * self.k.lanes)
+
+    # -- filters ---------------------------------------------------------------------------
+
+    def transform_filter(self) -> None:
+        """All of it, shared out by tile and block of inputs."""
+        k = self.k
+        begin, end = k.share(k.mul(k.arg("filter_tiles"), k.arg("input_blocks")))
+        transform = self._filter_transform()
+        with k.loop(begin, end) as item:
+            filter_tile, block = k.split(item, k.arg("input_blocks"))
+            self._transform_block(transform, filter_tile, block, self._weights(filter_tile))
+
+    def _weights(self, filter_tile: Index) -> Value:
+        """Those of a tile in the filter that was transformed as a whole."""
+        k = self.k
+        whole = k.arg("made" if self.work.changing else "filter")
+        return k.at(whole, k.mul(filter_tile, self.filter.positions, self._position_weights()))
+
+    def _position_weights(self) -> Index:
+        """Elements from one position's weights to the next one's."""
+        k, work = self.k, self.work
+        dense = k.mul(k.arg("input_blocks"), k.lanes * self.filter.width)
+        return k.add(dense, work.gap) if work.changing else dense
+
+    def _filter_transform(self) -> FilterTransform:
+        return FilterTransform(self.k, self.filter, self._position_weights())
+
+    def _transform_block(self, transform: FilterTransform, filter_tile: Index, block: Index, weights: Value) -> None:
+        """A block of inputs of a filter tile, into its transformed ``weights``."""
+        k, f = self.k, self.filter
+        first, place = k.mul(filter_tile, f.vectors), k.at(weights, k.mul(block, k.lanes * f.width))
+        with k.loop(0, self._vectors_of(filter_tile)) as vector:
+            transform.register(k.add(first, vector), block, k.at(place, k.mul(vector, k.lanes)))
+
+    def _vectors_of(self, filter_tile: Index) -> Index:
+        """Registers of result channels in a filter tile."""
+        k, f = self.k, self.filter
+        missing = -f.output_vectors % f.vectors
+        outputs = k.sub(k.mul(k.arg("filter_tiles"), f.vectors), missing)
+        return k.min(f.vectors, k.sub(outputs, k.mul(filter_tile, f.vectors)))
 
     # -- inputs ----------------------------------------------------------------------------
 
@@ -137,7 +208,7 @@ class _Builder:
 
     # -- products --------------------------------------------------------------------------
 
-    def _filter_tile(self, inputs: Value, filter_tile: Index, first: Index, count: Index) -> None:
+    def _filter_tile(self, inputs: Value, weights: Value, filter_tile: Index, first: Index, count: Index) -> None:
         """The results of one filter tile for the block of ``count`` tiles from number ``first``."""
         k, f = self.k, self.filter
         products = k.at(k.arg("products"), k.mul(k.arg("thread"), self.work.products_size(f)))
@@ -145,23 +216,18 @@ class _Builder:
             k,
             k.compare("<", filter_tile, k.sub(k.arg("filter_tiles"), 1)),
             (f.vectors, f.output_vectors % f.vectors),
-            lambda vectors: self._multiply(inputs, filter_tile, products, vectors, count),
+            lambda vectors: self._multiply(inputs, weights, filter_tile, products, vectors, count),
         )
-        rest = k.min(f.vectors, k.sub(self._output_vectors(), k.mul(filter_tile, f.vectors)))
-        with k.loop(0, rest) as vector, k.loop(0, count) as tile:
+        with k.loop(0, self._vectors_of(filter_tile)) as vector, k.loop(0, count) as tile:
             self._transform_results(products, filter_tile, vector, tile, k.add(first, tile))
 
-    def _output_vectors(self) -> Index:
-        f = self.filter
-        missing = -f.output_vectors % f.vectors
-        return self.k.sub(self.k.mul(self.k.arg("filter_tiles"), f.vectors), missing)
-
-    def _multiply(self, inputs: Value, filter_tile: Index, products: Value, vectors: int, count: Index) -> None:
+    def _multiply(
+        self, inputs: Value, weights: Value, filter_tile: Index, products: Value, vectors: int, count: Index
+    ) -> None:
         k, f, work = self.k, self.filter, self.work
         panel, panels = work.panel, work.panels
         group = k.div(filter_tile, k.arg("group_tiles")) if f.groups > 1 else 0
         start = k.mul(group, k.arg("input_blocks"), panel * k.lanes)
-        weights = k.at(k.arg("filter"), k.mul(filter_tile, f.positions, self._position_weights()))
         whole, rest = divmod(work.block, panel)
         filled = k.min(panels, k.div(k.add(count, panel - 1), panel))
         with k.loop(0, f.positions) as position:
@@ -174,10 +240,6 @@ class _Builder:
             if rest:
                 with k.loop(whole, filled) as number:
                     self._panel(x, w, y, number, rest, vectors)
-
-    def _position_weights(self) -> Index:
-        """Elements from one position's weights to the next one's."""
-        return self.k.mul(self.k.arg("input_blocks"), self.k.lanes * self.filter.width)
 
     @property
     def _flat(self) -> PackedFilter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hypothesis.strategies as st
@@ -25,6 +26,7 @@ from netdsl_llvm.plan_target import CpuPlanTarget
 from netdsl_llvm.runtime import Program
 from netdsl_llvm.target import Target
 from netdsl_llvm.winograd import transforms
+from netdsl_llvm.winograd_costs import Costs, cheapest
 from netdsl_llvm.winograd_filter import WinogradFilter
 from tests.backends.llvm.harness import TARGETS
 from tests.passes.test_random_nets import training_step
@@ -126,18 +128,61 @@ channel_counts = st.tuples(st.integers(16, 40), st.integers(16, 70), st.integers
 
 
 @few
-@given(channel_counts, st.sampled_from(FORMS), st.integers(1, 3), st.data())
-def test_training(counts: tuple[int, int, int], form: tuple[int, int], threads: int, data: st.DataObject) -> None:
+@given(channel_counts, st.sampled_from(FORMS), st.integers(1, 3), st.booleans(), st.data())
+def test_training(
+    counts: tuple[int, int, int], form: tuple[int, int], threads: int, shared: bool, data: st.DataObject
+) -> None:
     batch, target = data.draw(st.integers(1, 2)), data.draw(st.sampled_from(TARGETS))
     size = data.draw(st.integers(9, 14)), data.draw(st.integers(9, 14))
     pads = [data.draw(st.tuples(*[st.integers(0, form[1] - 1)] * 4)) for _ in range(2)]
-    check_training(counts, size, pads, form, batch, target, threads)
+    with only_ways(shared):
+        check_training(counts, size, pads, form, batch, target, threads)
 
 
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("target", TARGETS)
-def test_training_of_filters_that_leave_the_caches(target: str) -> None:
-    """Their transforms and sums are written past the caches, and read by other threads."""
-    check_training((32, 192, 192), (6, 7), [(1, 1, 1, 1)] * 2, (4, 3), 2, target, 3)
+def test_training_of_many_tiles(target: str, shared: bool) -> None:
+    """Filter tiles in the middle of which another thread begins; sums that are written past the caches."""
+    with only_ways(shared):
+        check_training((32, 192, 192), (18, 19), [(1, 1, 1, 1)] * 2, (4, 3), 2, target, 3, 1)
+
+
+@contextmanager
+def only_ways(shared: bool) -> Iterator[None]:
+    """Filters that change are transformed tile by tile (``shared``), or all ahead."""
+    with pytest.MonkeyPatch.context() as patch:
+        if shared:
+            patch.setattr(Costs, "_whole_filter", 1e15)
+        else:
+            patch.setattr(Costs, "_tiles_of", lambda costs, thread: 1e15)
+        cheapest.cache_clear()
+        filter = WinogradFilter(32, 32, 3, 1, 16, 2, 4)
+        assert {cheapest(filter, 32, 1, 28, 28, threads, True)[0].shared for threads in (1, 2, 3)} == {shared}
+        yield
+    cheapest.cache_clear()
+
+
+def test_weights_that_change_are_transformed_where_they_are_used() -> None:
+    """No step makes filters for a convolution or the gradient of its input, and no such filter has a place."""
+    graph = two_layers((16, 32, 48), (8, 8), [(1, 1, 1, 1)] * 2, 3)
+    plan = plan_graph(graph, CpuPlanTarget(Target.named("avx512")), batch=2, threads=2)
+    home = {weight.name: weight.layout for weight in plan.weights}
+    used = [step.inputs[1].layout for step in plan.steps if step.op in ("conv", "conv_grad_input")]
+    assert used == [home["first.w"], home["second.w"], home["second.w"]]
+    assert not any(isinstance(v.layout, WinogradFilter) for step in plan.steps for v in (*step.inputs, *step.outputs))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_filters_are_transformed_tile_by_tile_where_they_are_large(threads: int) -> None:
+    """512 channels: 36 MB, of which a thread has a tile at a time; 64 channels over a large map: all, once."""
+    target = Target.named("avx512")
+    large = algorithms.Convolution(512, 512, 3, 1, False, 8, (7, 7), 7, 7, 1, 1, False)
+    filter = algorithms.best_filter(target, large, threads)
+    assert filter is not None and large.work(target, filter, threads).shared
+    assert large.work(target, filter, threads).filters_size(filter) < filter.size / 2
+    wide = algorithms.Convolution(64, 64, 3, 1, False, 1, (224, 224), 224, 224, 1, 1, False)
+    filter = algorithms.best_filter(target, wide, threads)
+    assert filter is not None and not wide.work(target, filter, threads).shared
 
 
 def check_training(
@@ -147,18 +192,11 @@ def check_training(
     form: tuple[int, int],
     batch: int,
     target: str,
-    threads: int,
+    *thread_counts: int,
 ) -> None:
-    """Two layers, so that a gradient passes through the second: filters are transformed in every step, both ways."""
-    inputs, *channel_counts = counts
-    graph = Graph("two")
-    b = builder(graph)
-    y = b.input("x", TensorType((inputs, *size)))
-    for name, channels, pad in zip(("first", "second"), channel_counts, pads, strict=True):
-        weight = b.param(f"{name}.w", (channels, y.type.shape[0], form[1], form[1]), {})
-        y = b.op("conv", [y, weight], {**PLAIN, "channels": channels, "kernel": (form[1],) * 2, "pad": pad}).output
-    graph.outputs["y"] = y
-    step = run_passes(training_step(graph), mode=Mode.TRAINING)[0]
+    """Two layers, so that a gradient passes through the second: filters are transformed in every step, both ways. All
+    numbers of threads give the same bits."""
+    step = two_layers(counts, size, pads, form[1])
     assert sum(node.op.startswith("conv") for node in step.nodes) == 5, "two layers, a gradient back, two of weights"
     random = np.random.default_rng(0)
     params = {node.name: _unit_weight(random, node.output.type.shape) for node in step.params}
@@ -167,21 +205,36 @@ def check_training(
     values = drawn | {name: value for name, value in counters.items() if name in drawn}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(algorithms, "TRAINED_RESULTS", {form[1]: (form[0],)})
-        run = _executor(step, params, target, batch, threads)
+        runs = [_executor(step, params, target, batch, count) for count in thread_counts]
     exact = Interpreter(step).run(values, params).updates
-    run.step(values)
-    after = run.get_parameters()
+    for run in runs:
+        run.step(values)
+    after, *others = (run.get_parameters() for run in runs)
     for name, value in exact.items():
         if name in ("first.w", "second.w"):
             moved, wanted = after[name] - params[name], value - params[name]
             assert np.abs(moved - wanted).max() <= 3 * ERROR[form] * np.abs(wanted).max() + 1e-7, name
+            for other in others:
+                np.testing.assert_array_equal(after[name], other[name])
+
+
+def two_layers(counts: tuple[int, int, int], size: tuple[int, int], pads: list[tuple[int, ...]], kernel: int) -> Graph:
+    """A training step of two convolutions."""
+    inputs, *channel_counts = counts
+    graph = Graph("two")
+    b = builder(graph)
+    y = b.input("x", TensorType((inputs, *size)))
+    for name, channels, pad in zip(("first", "second"), channel_counts, pads, strict=True):
+        weight = b.param(f"{name}.w", (channels, y.type.shape[0], kernel, kernel), {})
+        y = b.op("conv", [y, weight], {**PLAIN, "channels": channels, "kernel": (kernel,) * 2, "pad": pad}).output
+    graph.outputs["y"] = y
+    return run_passes(training_step(graph), mode=Mode.TRAINING)[0]
 
 
 def _executor(graph: Graph, params: dict[str, Array], target: str, batch: int, threads: int) -> CpuExecutor:
     """The graph compiled with a Winograd convolution; what has not been written in its memory is NaN."""
     machine = Target.named(target)
     plan = plan_graph(graph, CpuPlanTarget(machine), batch=batch, threads=threads)
-    assert any(isinstance(view.layout, WinogradFilter) for step in plan.steps for view in step.inputs)
     assert all(step.scratch is not None for step in plan.steps if step.op in ("conv", "conv_grad_weight"))
     program = Program(plan, object_code(module_text(plan, machine), machine))
     program._arena[:] = np.nan
