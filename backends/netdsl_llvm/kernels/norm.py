@@ -40,11 +40,9 @@ def emit_train(run: RunBuilder, step: Step) -> None:
         return _normalize(k, walk, epilogue, eps, momentum)
 
     if walk.divides(run.plan.threads):
-        run.call(f"bn_{full}", _by_block(walk, _sum, _squares, normalize), pointers, integers)
+        run.call(f"bn_{full}", _by_block(walk, _statistics, normalize), pointers, integers)
         return
-    run.call(f"bn_sum_{modes}", _each(walk, _sum), sums, integers)
-    run.barrier()
-    run.call(f"bn_squares_{modes}", _each(walk, _squares), sums, integers)
+    run.call(f"bn_statistics_{modes}", _each(walk, _statistics), sums, integers)
     run.barrier()
     run.call(f"bn_normalize_{full}", _each(walk, normalize), pointers, integers)
 
@@ -112,37 +110,55 @@ def _number(k: Kernel, x: Index) -> Value:
     return k.splat(k.b.sitofp(k.i(x), FLOAT))
 
 
-def _sum(k: Kernel, walk: Walk) -> Item:
+def _statistics(k: Kernel, walk: Walk) -> Item:
+    """Each chunk's sum, and squared distances from its mean: as sums of squares less a squared mean they would cancel.
+
+    The chunk is still near when it is read the second time. `_squares` joins the chunks of a block.
+    """
+
     def item(cb: Index, chunk: Index) -> None:
-        sums = walk.sum(k, cb, chunk, lambda rows, w: [walk.space.load(k, rows, "x", w)], 1)
-        walk.leave(k, k.arg("means"), cb, chunk, sums)
+        [total] = walk.sum(k, cb, chunk, lambda rows, w: [walk.space.load(k, rows, "x", w)], 1)
+        mean = k.b.fdiv(total, _chunk_count(k, walk, chunk))
+
+        def terms(rows: dict[str, Value], w: Index) -> list[Value]:
+            distance = k.b.fsub(walk.space.load(k, rows, "x", w), mean)
+            return [k.b.fmul(distance, distance)]
+
+        walk.leave(k, k.arg("means"), cb, chunk, [total])
+        walk.leave(k, k.arg("squares"), cb, chunk, walk.sum(k, cb, chunk, terms, 1))
 
     return item
+
+
+def _chunk_count(k: Kernel, walk: Walk, chunk: Index) -> Value:
+    """Elements of a channel in a chunk, as a vector."""
+    first, end = walk.limits(k, chunk)
+    return _number(k, k.mul(k.sub(end, first), walk.space.width))
 
 
 def _mean(k: Kernel, walk: Walk, cb: Index) -> Value:
     return k.b.fdiv(walk.total(k, k.arg("means"), cb, 1)[0], _count(k, walk))
 
 
-def _squares(k: Kernel, walk: Walk) -> Item:
-    """Squared distances from the mean: as sums of squares less the squared mean they would cancel."""
+def _squares(k: Kernel, walk: Walk, cb: Index, mean: Value) -> Value:
+    """Squared distances from the mean of all: those from the chunks' means, and of the chunks' means themselves.
 
-    def item(cb: Index, chunk: Index) -> None:
-        mean = _mean(k, walk, cb)
-
-        def terms(rows: dict[str, Value], w: Index) -> list[Value]:
-            distance = k.b.fsub(walk.space.load(k, rows, "x", w), mean)
-            return [k.b.fmul(distance, distance)]
-
-        walk.leave(k, k.arg("squares"), cb, chunk, walk.sum(k, cb, chunk, terms, 1))
-
-    return item
+    Chan, Golub, LeVeque, "Algorithms for computing the sample variance", 1983.
+    """
+    with k.carried_loop(0, walk.chunks, [k.v(0.0)]) as loop:
+        place = k.mul(k.add(k.mul(cb, walk.chunks), loop.index), k.lanes)
+        total, own = (k.load(k.arg(name), place, align=4 * k.lanes) for name in ("means", "squares"))
+        count = _chunk_count(k, walk, loop.index)
+        away = k.b.fsub(k.b.fdiv(total, count), mean)
+        loop.carry([k.b.fadd(loop.carried[0], k.fma(k.b.fmul(away, away), count, own))])
+    return loop.results[0]
 
 
 def _normalize(k: Kernel, walk: Walk, epilogue: Epilogue, eps: float, momentum: float) -> Item:
     def item(cb: Index, chunk: Index) -> None:
         lane = k.mul(cb, k.lanes)
-        mean, squares = _mean(k, walk, cb), walk.total(k, k.arg("squares"), cb, 1)[0]
+        mean = _mean(k, walk, cb)
+        squares = _squares(k, walk, cb, mean)
         var = k.b.fdiv(squares, _count(k, walk))
         inverse = k.b.fdiv(k.v(1.0), vmath.sqrt(k, k.b.fadd(var, k.v(eps))))
         # in pad channels it would be 1 / sqrt(eps), and 0 * inf without an eps

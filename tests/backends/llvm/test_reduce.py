@@ -84,6 +84,15 @@ def test_statistics_of_a_channel_far_from_zero() -> None:
     check("bn_train", {"eps": 1e-5, "momentum": 0.1}, kinds, target=TARGETS[0], arrays=arrays, batch=2, tolerance=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(4, 33, 40), (600, 6, 5)], ids=str)
+def test_statistics_of_samples_far_apart(shape: tuple[int, ...]) -> None:
+    """The parts that are summed have means of their own, of which one is not as long as the others."""
+    kinds = [TensorType(shape), *[TensorType(shape[:1], False)] * 4]
+    arrays = random_arrays(kinds, 5)
+    arrays[0] += np.float32(10) * np.arange(5, dtype=np.float32)[:, None, None, None]
+    check("bn_train", {"eps": 1e-5, "momentum": 0.1}, kinds, target=TARGETS[0], arrays=arrays, batch=5, tolerance=3e-6)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("shape", "batch"), BATCHES, ids=str)
 def test_normalizing_again_gives_the_same_bits(shape: tuple[int, ...], batch: int, target: str) -> None:
