@@ -12,6 +12,7 @@ from collections.abc import Sequence, Set
 
 from netdsl.ir.graph import Node, Value
 from netdsl.ops.base import Call, get
+from netdsl.ops.shape import VIEWS
 from netdsl_llvm.algorithms import Convolution, best_filter
 from netdsl_llvm.target import Target
 from netdsl_llvm.winograd_costs import MEMORY_BYTES
@@ -20,8 +21,6 @@ FAR_BYTES = 12 << 20
 """Activations of so many bytes lie in memory between one layer and the next; of fewer that part of them does."""
 CALL_COST = 8000.0
 """Of one more call of a layer: the barrier, and threads that wait for the last."""
-VIEWS = ("concat", "slice", "flatten", "reshape")
-"""Mostly move nothing."""
 
 
 def part_sizes(target: Target, nodes: Sequence[Node], resident: Set[int], batch: int, *, exact: bool) -> list[int]:
@@ -31,7 +30,7 @@ def part_sizes(target: Target, nodes: Sequence[Node], resident: Set[int], batch:
     """
     sizes = [size for size in range(1, batch + 1) if batch % size == 0]
     costs = [_costs(target, node, resident, batch, sizes, exact) for node in nodes]
-    borders = [_moved(count * batch) for count in _waiting_bytes(nodes, resident)]
+    borders = [_moved(count * batch) for count in _waiting_bytes(nodes)]
     return cheapest_way(sizes, costs, borders)
 
 
@@ -39,28 +38,32 @@ def _costs(
     target: Target, node: Node, resident: Set[int], batch: int, sizes: Sequence[int], exact: bool
 ) -> list[float]:
     """Of a node for the whole batch, in parts of each size."""
-    if node.op in VIEWS:
+    if node.op in VIEWS:  # which mostly move nothing
         return [0.0] * len(sizes)
-    moved = sum(map(_bytes, {value for value in (*node.inputs, *node.outputs) if value.type.batched}))
-    costs = []
-    for size in sizes:
-        part = _arithmetic(target, node, resident, size, exact) + _moved(size * moved) + CALL_COST
-        costs.append(batch // size * part)
-    return costs
-
-
-def _arithmetic(target: Target, node: Node, resident: Set[int], size: int, exact: bool) -> float:
-    """Of a node for ``size`` samples, or the time in which its weights come from memory."""
     call = Call.of(node)
+    multiply_adds = get(node.op).cost(call).flops / (2 * target.lanes)
     weights = sum(_bytes(value) for value in node.inputs if id(value.node) in resident)
-    convolution = None if exact else Convolution.of(node.op, call, size, weights > 0)
-    if convolution is not None:
-        filter = best_filter(target, convolution, 1)
-        return convolution.direct_cost(target) if filter is None else convolution.cost(target, filter)
-    return max(get(node.op).cost(call).flops * size / (2 * target.lanes), weights / MEMORY_BYTES)
+    moved = sum(map(_bytes, {value for value in (*node.inputs, *node.outputs) if value.type.batched}))
+
+    def part(size: int) -> float:
+        """The arithmetic, or the time in which weights come from memory, and what is moved."""
+        chosen = None if exact else _of_best_algorithm(target, node.op, call, size)
+        run = max(multiply_adds * size, weights / MEMORY_BYTES) if chosen is None else chosen
+        return run + _moved(size * moved) + CALL_COST
+
+    return [batch // size * part(size) for size in sizes]
 
 
-def _waiting_bytes(nodes: Sequence[Node], resident: Set[int]) -> list[int]:
+def _of_best_algorithm(target: Target, op: str, call: Call, size: int) -> float | None:
+    """Of a convolution that has a choice, for ``size`` samples; None of others."""
+    convolution = Convolution.of(op, call, size, resident=True)
+    if convolution is None:
+        return None
+    filter = best_filter(target, convolution, 1)
+    return convolution.direct_cost(target) if filter is None else convolution.cost(target, filter)
+
+
+def _waiting_bytes(nodes: Sequence[Node]) -> list[int]:
     """Of activations of a sample that are there before each node and read by it or after it."""
     last: dict[Value, int] = {}
     for index, node in enumerate(nodes):

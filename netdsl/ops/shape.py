@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from netdsl.ir.builder import GraphBuilder
     from netdsl.ir.graph import Node, Value
 
+VIEWS = frozenset({"concat", "slice", "flatten", "reshape"})
+"""Ops whose result may be their operands' memory without overwriting it."""
+
 
 class Arranging(OpDef):
     """Base of ops that compute nothing: they only move numbers, or not even that."""

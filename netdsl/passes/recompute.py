@@ -24,13 +24,12 @@ from netdsl.analysis.roofline import ELEMENT_BYTES, Roof, work_of
 from netdsl.ir.graph import SOURCES, Graph, Node, Value
 from netdsl.ir.repeats import origin_of
 from netdsl.ops.base import get
+from netdsl.ops.shape import VIEWS
 from netdsl.plan.moment import Moment, Waiting
 from netdsl.record import record
 
 _ROOF = Roof(flops=4.0, bandwidth=1.0)
 """What work is weighed with: processors do 3 to 10 operations while they move a byte."""
-_VIEWS = frozenset({"concat", "slice", "flatten", "reshape"})
-"""Ops whose result may be their operands' memory without overwriting it."""
 
 
 def repetition(node: Node) -> Node:
@@ -243,7 +242,7 @@ def _whole_values(buffer: Waiting, position: Mapping[Node, int]) -> Iterator[Val
         later = (
             other
             for other, start, count in buffer.values
-            if start < first + blocks and first < start + count and other.node.op not in _VIEWS
+            if start < first + blocks and first < start + count and other.node.op not in VIEWS
         )
         if all(position[other.node] <= position[value.node] for other in later):
             yield value

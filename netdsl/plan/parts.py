@@ -7,7 +7,7 @@ place in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import field
 from itertools import pairwise
 
@@ -36,30 +36,20 @@ class Parts:
         if not self.sizes:
             return
         stored = set(graph.outputs.values())
-        users: dict[int, set[int]] = {}
-        roots: dict[int, Slot] = {}
+        users: dict[Slot, set[int | None]] = {}
         for value, slot in slots.items():
-            roots[id(slot.root)] = slot.root
-            users.setdefault(id(slot.root), set()).update(self._users(value, uses, value in stored))
-        for ident, runs in users.items():
-            size = _only(runs, self.runs, self.sizes)
-            if size is not None:
-                roots[ident].batch = size
+            users.setdefault(slot.root, set()).update(self._users(value, uses, value in stored))
+        sizes = {self.runs[ident]: size for ident, size in self.sizes.items()}
+        for root, (run, *others) in users.items():
+            if run is not None and not others:
+                root.batch = sizes[run]
 
-    def _users(self, value: Value, uses: Uses, stored: bool) -> set[int]:
-        """Identities of the nodes that make and read a value; 0 for a caller who is given an input of the network."""
-        readers = {id(node) for node, _ in uses.get(value, [])}
-        if id(value.node) in self.sizes:
-            return readers | {id(value.node)}
-        return readers | {0} if stored or not readers else readers
-
-
-def _only(users: Iterable[int], runs: Mapping[int, int], sizes: Mapping[int, int]) -> int | None:
-    """The size of the parts of the one run that all users are in, if they are in one."""
-    found = {runs.get(user) for user in users}
-    if len(found) != 1 or None in found:
-        return None
-    return sizes[next(iter(users))]
+    def _users(self, value: Value, uses: Uses, stored: bool) -> set[int | None]:
+        """The runs that make and read a value; None for a caller who is given an input of the network."""
+        readers = {self.runs.get(id(node)) for node, _ in uses.get(value, [])}
+        if id(value.node) in self.runs:
+            return readers | {self.runs[id(value.node)]}
+        return readers | {None} if stored or not readers else readers
 
 
 def parts_of(graph: Graph, nodes: Sequence[Node], resident: Set[int], target: PlanTarget, batch: int) -> Parts:

@@ -11,6 +11,7 @@ from netdsl.ir.graph import Graph, Node, Value
 from netdsl.ir.repeats import origin_of, repeated_nodes, without_repeats
 from netdsl.ir.scalar import Expr
 from netdsl.ir.types import TensorType
+from netdsl.ops.shape import VIEWS
 from netdsl.plan.alias import Halos, share_storage
 from netdsl.plan.arena import Interval, place
 from netdsl.plan.layout import Blocked, Layout, WeightLayout
@@ -351,7 +352,7 @@ class _Planner:
 
     def _is_view(self, node: Node, inputs: Sequence[Place], outputs: Sequence[Place]) -> bool:
         """Whether the result already is where it belongs; copies the concatenated parts that aren't."""
-        if node.op not in ("concat", "slice", "flatten", "reshape") or node.epilogue is not None:
+        if node.op not in VIEWS or node.epilogue is not None:
             return False
         result = outputs[0]
         if not isinstance(result, Slot):
